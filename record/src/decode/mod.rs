@@ -1,0 +1,88 @@
+//! From the bytes of a message to readings: pure functions, one for each wire format.
+//!
+//! A message is rejected whole only where it cannot be read at all; otherwise each reading stands for
+//! itself: what is right is kept, and what is wrong is named with its reason.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::{PayloadKind, Reading};
+
+/// What came out of one message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Upload {
+    /// The readings to store, in the order of the message.
+    pub readings: Vec<Reading>,
+    /// The measurements that were refused.
+    pub rejected: Vec<Rejection>,
+}
+
+/// One measurement of a message that was refused, or the whole message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rejection {
+    /// Position of the measurement in the message, from 0; absent where the whole message was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// What kind of fault it is, for programs.
+    pub reason: Reason,
+    /// What was wrong and where, in plain English, for people. Holds no measured value of a patient other
+    /// than the offending one.
+    pub detail: String,
+}
+
+/// Why a measurement or a message was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The payload cannot be read as what its topic says.
+    Malformed,
+    /// More bytes or readings than one message may have.
+    TooLarge,
+    /// A format or measurement type that this version does not take.
+    Unsupported,
+    /// A field is missing, of the wrong type or not one of the values it may have.
+    InvalidField,
+    /// The unit is not one of those that the type may have.
+    InvalidUnit,
+    /// Outside what a living person can have ([`crate::Metric::plausible`]).
+    Implausible,
+    /// No time, or one without offset.
+    NoTime,
+    /// Further in the future than a device's clock may be wrong.
+    InFuture,
+    /// Older than the record keeps readings.
+    TooOld,
+    /// The device itself says that this is no measurement: a special value, a demonstration, a test.
+    NotMeasured,
+    /// A control solution was measured, not a patient.
+    ControlSolution,
+    /// The device was assigned to no patient when it measured.
+    NotAssigned,
+    /// The topic is not one that this device may publish to.
+    NotAuthorized,
+    /// The store could not take it, though it was well-formed.
+    Unstorable,
+}
+
+/// What a decoder has to know beside the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeContext {
+    /// When the message arrived.
+    pub received_at: DateTime<Utc>,
+    /// For how long the record keeps readings: nothing older is taken.
+    pub retention: TimeDelta,
+    /// What the device's local time is ahead of UTC, for formats whose times carry no offset.
+    pub utc_offset: TimeDelta,
+}
+
+/// How far a device's clock may run ahead before its readings are refused (design: 5 minutes).
+pub const MAX_CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// The most readings that one message may carry.
+pub const MAX_READINGS: usize = 1_000;
+/// The most bytes that one message's payload may have.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// Reads one message.
+pub fn decode(kind: PayloadKind, payload: &[u8], context: &DecodeContext) -> Upload {
+    todo!("{kind:?} {payload:?} {context:?}")
+}

@@ -1,0 +1,19 @@
+//! Domain types and wire formats of Homeward.
+//!
+//! Pure: no I/O, no async, and no clock but the [`Clock`] that is passed in. Everything that crosses a
+//! boundary (MQTT topics and payloads, the rows of the store, the answers of the API) is spelled with the
+//! types of this crate.
+
+mod clock;
+mod identifier;
+mod metric;
+mod reading;
+mod topic;
+
+pub mod decode;
+
+pub use clock::Clock;
+pub use identifier::{DeviceId, EpisodeId, NhsNumber, NhsNumberError, ParseIdError, PatientId, RuleId};
+pub use metric::Metric;
+pub use reading::{Context, Reading};
+pub use topic::{DeviceTopic, PayloadKind, TopicError};

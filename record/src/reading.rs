@@ -1,0 +1,46 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Metric;
+
+/// One number that a device measured, in the metric's stored unit.
+///
+/// Together with the patient and the device, metric and time identify it: a second reading with the same
+/// four is the same reading sent again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured, in whole microseconds; of an interval, its end.
+    pub at: DateTime<Utc>,
+    /// The value in [`Metric::unit`], within [`Metric::plausible`].
+    pub value: f64,
+    /// What else the device said about the measurement.
+    pub context: Context,
+}
+
+/// What a device says about a measurement beside its value. Fields that do not apply are absent, also in
+/// JSON, where the whole is an object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// Beginning of the interval that a count covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<DateTime<Utc>>,
+    /// What a glucose value was measured in: `capillary_blood`, `venous_blood`, `interstitial`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+    /// Relation to a meal: `before`, `after`, `fasting`, `casual`, `bedtime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meal: Option<String>,
+    /// Doubts that the device itself has of the measurement: `body_moved`, `cuff_loose`, `wrong_position`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<String>,
+}
+
+impl Context {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.from.is_none() && self.sample.is_none() && self.meal.is_none() && self.cautions.is_empty()
+    }
+}
