@@ -1,1 +1,43 @@
-//! Under construction.
+//! The patient record in TimescaleDB.
+//!
+//! All SQL of Homeward lives in this crate. Functions take a connection, and the caller owns the
+//! transaction; a function that spans several statements says what its transaction must guarantee.
+
+mod error;
+mod gate;
+mod readings;
+mod rejected;
+mod rules;
+
+pub mod devices;
+pub mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::time::Duration;
+
+pub use error::{Error, Fault, fault_of};
+pub use gate::{Gate, GateChanges};
+pub use readings::{BatchRow, insert_batch, latest_times, mark_dirty};
+pub use rejected::{RejectedMessage, insert_rejected};
+pub use rules::{EpisodeWrite, PatientRule, Point, load_rules, save_states, write_episodes};
+pub use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+/// How long a caller waits for a free connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a pool of at most `size` connections. Connects when first used, so that it also succeeds while
+/// the database is away.
+pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy(database_url)
+        .map_err(|source| Error::new("read the database URL", source))
+}
+
+/// Brings the schema to this version. Forward only, and safe when several processes start at once.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::migrate!().run(pool).await
+}

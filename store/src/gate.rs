@@ -1,0 +1,83 @@
+use chrono::{DateTime, Utc};
+use homeward_record::{DeviceId, PatientId};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use crate::Error;
+
+/// Opens a transaction and takes the gate's lock (7462, 1) shared, in one round trip.
+const ENTER: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(7462, 1)";
+
+/// What a writer of readings knows of the rest of the record while its transaction lasts: nobody changes it
+/// before the transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// Counts the changes of devices, assignments and care plans.
+    pub version: i64,
+    /// Hours before this are rolled up: a reading in one of them marks it as dirty.
+    pub rollup_mark: DateTime<Utc>,
+}
+
+impl Gate {
+    /// Begins a transaction that writes readings.
+    pub async fn enter(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Gate), Error> {
+        let mut transaction = pool
+            .begin_with(ENTER)
+            .await
+            .map_err(|source| Error::new("begin a transaction", source))?;
+        // A statement of its own: its snapshot must be younger than the lock.
+        let gate = sqlx::query_as!(Gate, "SELECT version, rollup_mark FROM gate")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(|source| Error::new("read the gate", source))?;
+        Ok((transaction, gate))
+    }
+
+    /// The present version, without a lock.
+    pub async fn version(connection: &mut PgConnection) -> Result<i64, Error> {
+        sqlx::query_scalar!("SELECT version FROM gate")
+            .fetch_one(connection)
+            .await
+            .map_err(|source| Error::new("read the gate's version", source))
+    }
+}
+
+/// What changed since a version of the gate.
+#[derive(Debug, Default)]
+pub struct GateChanges {
+    /// The version after these changes.
+    pub version: i64,
+    /// Whether changes may be missing from the lists, so that a cache must forget everything.
+    pub everything: bool,
+    /// Devices that were revoked or assigned anew.
+    pub devices: Vec<DeviceId>,
+    /// Patients whose care plan changed.
+    pub patients: Vec<PatientId>,
+}
+
+impl GateChanges {
+    /// The changes after `version`.
+    pub async fn since(connection: &mut PgConnection, version: i64) -> Result<GateChanges, Error> {
+        let rows = sqlx::query!(
+            "SELECT version, device_id, patient_id FROM gate_change WHERE version > $1 ORDER BY version",
+            version
+        )
+        .fetch_all(connection)
+        .await
+        .map_err(|source| Error::new("read the gate's changes", source))?;
+
+        let latest = rows.last().map_or(version, |row| row.version);
+        Ok(GateChanges {
+            version: latest,
+            // Each version leaves one row, and old rows are pruned: a gap means that some are gone.
+            everything: latest - version != i64::try_from(rows.len()).unwrap_or(i64::MAX),
+            devices: rows
+                .iter()
+                .filter_map(|row| row.device_id.map(DeviceId))
+                .collect(),
+            patients: rows
+                .iter()
+                .filter_map(|row| row.patient_id.map(PatientId))
+                .collect(),
+        })
+    }
+}

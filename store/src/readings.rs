@@ -1,0 +1,139 @@
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use homeward_record::{Context, DeviceId, Metric, PatientId};
+use sqlx::PgConnection;
+
+use crate::Error;
+
+/// A reading on its way into the record.
+#[derive(Clone, Debug)]
+pub struct BatchRow {
+    /// Whose reading it is.
+    pub patient: PatientId,
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured, in whole microseconds.
+    pub at: DateTime<Utc>,
+    /// What measured it.
+    pub device: DeviceId,
+    /// The value, in the metric's stored unit.
+    pub value: f64,
+    /// What else the device said.
+    pub context: Context,
+    /// When its message arrived.
+    pub received_at: DateTime<Utc>,
+}
+
+impl BatchRow {
+    fn key(&self) -> (i64, i16, DateTime<Utc>, i64) {
+        (self.patient.0, self.metric.code(), self.at, self.device.0)
+    }
+}
+
+/// Stores the readings of a batch, and answers for each row whether it was new: a reading that the record
+/// already had, or that stands twice in the batch, changes nothing.
+///
+/// Sorts the batch by key, as every writer does, so that two writers never wait for each other in a circle.
+/// The answer is in the order of the sorted batch.
+pub async fn insert_batch(connection: &mut PgConnection, batch: &mut [BatchRow]) -> Result<Vec<bool>, Error> {
+    batch.sort_by_key(BatchRow::key);
+    let contexts: Vec<Option<String>> = batch.iter().map(|row| context_json(&row.context)).collect();
+    let inserted = sqlx::query!(
+        r#"
+        INSERT INTO reading (patient_id, metric, time, device_id, value, received_at, context)
+        SELECT patient_id, metric, time, device_id, value, received_at, context::jsonb
+        FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::bigint[], $5::float8[],
+                    $6::timestamptz[], $7::text[])
+            AS batch (patient_id, metric, time, device_id, value, received_at, context)
+        ON CONFLICT DO NOTHING
+        RETURNING patient_id, metric, time, device_id
+        "#,
+        &batch.iter().map(|row| row.patient.0).collect::<Vec<_>>(),
+        &batch.iter().map(|row| row.metric.code()).collect::<Vec<_>>(),
+        &batch.iter().map(|row| row.at).collect::<Vec<_>>(),
+        &batch.iter().map(|row| row.device.0).collect::<Vec<_>>(),
+        &batch.iter().map(|row| row.value).collect::<Vec<_>>(),
+        &batch.iter().map(|row| row.received_at).collect::<Vec<_>>(),
+        &contexts as &[Option<String>],
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("insert readings", source))?;
+
+    if inserted.len() == batch.len() {
+        return Ok(vec![true; batch.len()]);
+    }
+    let mut new: Vec<_> = inserted
+        .iter()
+        .map(|row| (row.patient_id, row.metric, row.time, row.device_id))
+        .collect();
+    new.sort_unstable();
+    let mut new = new.into_iter().peekable();
+    Ok(batch
+        .iter()
+        .map(|row| new.next_if_eq(&row.key()).is_some())
+        .collect())
+}
+
+/// Marks the hours of these readings for a new rollup.
+pub async fn mark_dirty<'a>(
+    connection: &mut PgConnection,
+    rows: impl Iterator<Item = &'a BatchRow>,
+) -> Result<(), Error> {
+    let hour = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at);
+    let mut hours: Vec<_> = rows
+        .map(|row| (row.patient.0, row.metric.code(), hour(row.at)))
+        .collect();
+    hours.sort_unstable();
+    hours.dedup();
+    if hours.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO rollup_dirty (patient_id, metric, bucket)
+         SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[])",
+        &hours.iter().map(|hour| hour.0).collect::<Vec<_>>(),
+        &hours.iter().map(|hour| hour.1).collect::<Vec<_>>(),
+        &hours.iter().map(|hour| hour.2).collect::<Vec<_>>(),
+    )
+    .execute(connection)
+    .await
+    .map_err(|source| Error::new("mark hours for a new rollup", source))?;
+    Ok(())
+}
+
+/// The time of the newest reading of each of these series that has one.
+pub async fn latest_times(
+    connection: &mut PgConnection,
+    series: &[(PatientId, Metric)],
+) -> Result<Vec<(PatientId, Metric, DateTime<Utc>)>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT series.patient_id AS "patient_id!", series.metric AS "metric!", newest.time
+        FROM UNNEST($1::bigint[], $2::smallint[]) AS series (patient_id, metric)
+        CROSS JOIN LATERAL (
+            SELECT reading.time FROM reading
+            WHERE reading.patient_id = series.patient_id AND reading.metric = series.metric
+            ORDER BY reading.time DESC LIMIT 1
+        ) AS newest
+        "#,
+        &series.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
+        &series.iter().map(|(_, metric)| metric.code()).collect::<Vec<_>>(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read the newest readings", source))?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            Some((
+                PatientId(row.patient_id),
+                Metric::from_code(row.metric)?,
+                row.time,
+            ))
+        })
+        .collect())
+}
+
+fn context_json(context: &Context) -> Option<String> {
+    (!context.is_empty()).then(|| serde_json::to_string(context).expect("a context is plain data"))
+}
