@@ -29,7 +29,8 @@ pub async fn insert_rejected(
         let digest = Sha256::new()
             .chain_update(message.topic)
             .chain_update([0])
-            .chain_update(message.payload);
+            .chain_update(message.payload)
+            .finalize();
         sqlx::query!(
             "INSERT INTO rejected_message (device_id, received_at, topic, payload, reasons, digest)
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
