@@ -11,6 +11,7 @@ mod reading;
 mod topic;
 
 pub mod decode;
+pub mod unit;
 
 pub use clock::Clock;
 pub use identifier::{DeviceId, EpisodeId, NhsNumber, NhsNumberError, ParseIdError, PatientId, RuleId};

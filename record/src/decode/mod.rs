@@ -3,8 +3,11 @@
 //! A message is rejected whole only where it cannot be read at all; otherwise each reading stands for
 //! itself: what is right is kept, and what is wrong is named with its reason.
 
+mod collect;
+mod native;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{PayloadKind, Reading};
 
@@ -18,10 +21,10 @@ pub struct Upload {
 }
 
 /// One measurement of a message that was refused, or the whole message.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rejection {
     /// Position of the measurement in the message, from 0; absent where the whole message was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<usize>,
     /// What kind of fault it is, for programs.
     pub reason: Reason,
@@ -31,7 +34,7 @@ pub struct Rejection {
 }
 
 /// Why a measurement or a message was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The payload cannot be read as what its topic says.
@@ -82,7 +85,56 @@ pub const MAX_READINGS: usize = 1_000;
 /// The most bytes that one message's payload may have.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// Reads one message.
+/// The most bytes that [`Rejection::detail`] has. Enough for any sentence of this crate; a fault at the edge
+/// cannot blow up what is stored and reported about it.
+pub const MAX_DETAIL: usize = 400;
+
+impl Rejection {
+    /// A refusal, its detail cut to [`MAX_DETAIL`] bytes.
+    pub fn new(index: Option<usize>, reason: Reason, detail: impl Into<String>) -> Rejection {
+        let mut detail = detail.into();
+        if detail.len() > MAX_DETAIL {
+            detail.truncate(detail.floor_char_boundary(MAX_DETAIL - "…".len()));
+            detail.push('…');
+        }
+        Rejection {
+            index,
+            reason,
+            detail,
+        }
+    }
+}
+
+impl Upload {
+    /// The whole message refused.
+    fn refused(reason: Reason, detail: impl Into<String>) -> Upload {
+        Upload {
+            readings: Vec::new(),
+            rejected: vec![Rejection::new(None, reason, detail)],
+        }
+    }
+}
+
+/// Reads one message. Never panics, whatever the bytes, and never returns an upload with neither readings
+/// nor rejections: every message ends somewhere.
 pub fn decode(kind: PayloadKind, payload: &[u8], context: &DecodeContext) -> Upload {
-    todo!("{kind:?} {payload:?} {context:?}")
+    if payload.len() > MAX_PAYLOAD {
+        let detail = format!(
+            "the payload has {} bytes; the most is {MAX_PAYLOAD}",
+            payload.len()
+        );
+        return Upload::refused(Reason::TooLarge, detail);
+    }
+    let unsupported = |what| {
+        Upload::refused(
+            Reason::Unsupported,
+            format!("{what} is not taken by this version"),
+        )
+    };
+    match kind {
+        PayloadKind::Readings => native::decode(payload, context),
+        PayloadKind::Gatt { .. } => unsupported("a Bluetooth characteristic"),
+        PayloadKind::Omh => unsupported("an Open mHealth data point"),
+        PayloadKind::Fhir => unsupported("a FHIR resource"),
+    }
 }

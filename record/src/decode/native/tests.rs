@@ -1,0 +1,366 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use insta::assert_debug_snapshot;
+
+use super::*;
+use crate::decode::{MAX_DETAIL, MAX_PAYLOAD};
+use crate::{Context, Metric, PayloadKind, Reading, decode};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn context() -> DecodeContext {
+    DecodeContext {
+        received_at: at("2026-11-22T08:10:00Z"),
+        retention: TimeDelta::days(3650),
+        utc_offset: TimeDelta::zero(),
+    }
+}
+
+fn read(payload: &str) -> Upload {
+    decode::decode(PayloadKind::Readings, payload.as_bytes(), &context())
+}
+
+/// The outcome of a message that holds this one measurement.
+fn read_one(item: &str) -> Upload {
+    read(&format!(r#"{{"readings": [{item}]}}"#))
+}
+
+/// Metric and value of each reading of the one measurement.
+fn values(item: &str) -> Vec<(Metric, f64)> {
+    let upload = read_one(item);
+    assert_eq!(upload.rejected, [], "{item}");
+    upload
+        .readings
+        .iter()
+        .map(|reading| (reading.metric, reading.value))
+        .collect()
+}
+
+#[test]
+fn the_example_of_the_design() {
+    let upload = read(
+        r#"{"readings": [
+          {"type": "heart_rate", "at": "2026-11-22T08:00:05Z", "value": 72},
+          {"type": "blood_pressure", "at": "2026-11-22T08:01:00+00:00", "systolic": 134, "diastolic": 84,
+           "pulse": 71, "irregular_pulse": false},
+          {"type": "glucose", "at": "2026-11-22T08:05:00Z", "value": 6.1, "unit": "mmol/L",
+           "sample": "interstitial", "meal": "before"},
+          {"type": "steps", "from": "2026-11-22T07:00:00Z", "at": "2026-11-22T08:00:00Z", "value": 812}
+        ]}"#,
+    );
+    let reading = |metric, time, value, context| Reading {
+        metric,
+        at: at(time),
+        value,
+        context,
+    };
+    let none = Context::default;
+    let glucose = Context {
+        sample: Some("interstitial".into()),
+        meal: Some("before".into()),
+        ..none()
+    };
+    let steps = Context {
+        from: Some(at("2026-11-22T07:00:00Z")),
+        ..none()
+    };
+    let expected = [
+        reading(Metric::HeartRate, "2026-11-22T08:00:05Z", 72.0, none()),
+        reading(Metric::Systolic, "2026-11-22T08:01:00Z", 134.0, none()),
+        reading(Metric::Diastolic, "2026-11-22T08:01:00Z", 84.0, none()),
+        reading(Metric::HeartRate, "2026-11-22T08:01:00Z", 71.0, none()),
+        reading(Metric::IrregularPulse, "2026-11-22T08:01:00Z", 0.0, none()),
+        reading(Metric::Glucose, "2026-11-22T08:05:00Z", 6.1, glucose),
+        reading(Metric::Steps, "2026-11-22T08:00:00Z", 812.0, steps),
+    ];
+    assert_eq!(upload.readings, expected);
+    assert_eq!(upload.rejected, []);
+}
+
+#[test]
+fn every_type_and_unit() {
+    let table: [(&str, &[(Metric, f64)]); 18] = [
+        (
+            r#""type": "heart_rate", "value": 72, "unit": "/min""#,
+            &[(Metric::HeartRate, 72.0)],
+        ),
+        (
+            r#""type": "spo2", "value": 97, "unit": "%""#,
+            &[(Metric::Spo2, 97.0)],
+        ),
+        (
+            r#""type": "respiratory_rate", "value": 14"#,
+            &[(Metric::RespiratoryRate, 14.0)],
+        ),
+        (
+            r#""type": "body_temperature", "value": 36.6"#,
+            &[(Metric::BodyTemperature, 36.6)],
+        ),
+        (
+            r#""type": "body_temperature", "value": 100.4, "unit": "[degF]""#,
+            &[(Metric::BodyTemperature, 38.0)],
+        ),
+        (
+            r#""type": "blood_pressure", "systolic": 16, "diastolic": 10.5, "unit": "kPa""#,
+            &[(Metric::Systolic, 120.00992), (Metric::Diastolic, 78.75651)],
+        ),
+        (
+            r#""type": "blood_pressure", "systolic": 120, "diastolic": 80, "irregular_pulse": true"#,
+            &[
+                (Metric::Systolic, 120.0),
+                (Metric::Diastolic, 80.0),
+                (Metric::IrregularPulse, 1.0),
+            ],
+        ),
+        (r#""type": "glucose", "value": 5.5"#, &[(Metric::Glucose, 5.5)]),
+        (
+            r#""type": "glucose", "value": 126, "unit": "mg/dL", "meal": "fasting""#,
+            &[(Metric::Glucose, 6.992929)],
+        ),
+        (
+            r#""type": "steps", "from": "2026-11-22T07:00:00Z", "value": -0.0, "unit": "{steps}""#,
+            &[(Metric::Steps, 0.0)],
+        ),
+        (
+            r#""type": "body_weight", "value": 71.3, "unit": "kg""#,
+            &[(Metric::BodyWeight, 71.3)],
+        ),
+        (
+            r#""type": "body_weight", "value": 154.3, "unit": "[lb_av]""#,
+            &[(Metric::BodyWeight, 69.989303)],
+        ),
+        (
+            r#""type": "consciousness", "value": "A""#,
+            &[(Metric::Consciousness, 0.0)],
+        ),
+        (
+            r#""type": "consciousness", "value": "C""#,
+            &[(Metric::Consciousness, 1.0)],
+        ),
+        (
+            r#""type": "consciousness", "value": "U""#,
+            &[(Metric::Consciousness, 4.0)],
+        ),
+        (
+            r#""type": "supplemental_oxygen", "value": 0"#,
+            &[(Metric::SupplementalOxygen, 0.0)],
+        ),
+        (
+            r#""type": "supplemental_oxygen", "value": 2.5, "unit": "L/min""#,
+            &[(Metric::SupplementalOxygen, 2.5)],
+        ),
+        // Absent and null are the same; a JSON text may be escaped; numbers have many spellings.
+        (
+            r#""ty\u0070e": "heart\u005frate", "value": 0.72e2, "unit": null, "sample": null"#,
+            &[(Metric::HeartRate, 72.0)],
+        ),
+    ];
+    for (fields, expected) in table {
+        let item = format!(r#"{{"at": "2026-11-22T08:00:00Z", {fields}}}"#);
+        assert_eq!(values(&item), expected, "{item}");
+    }
+}
+
+#[test]
+fn times_need_an_offset_and_become_whole_microseconds() {
+    let table = [
+        ("2026-11-22T08:00:05Z", "2026-11-22T08:00:05Z"),
+        ("2026-11-22T09:00:05.5+01:00", "2026-11-22T08:00:05.5Z"),
+        (
+            "2026-11-21T23:00:00.1234567899-09:00",
+            "2026-11-22T08:00:00.123456Z",
+        ),
+        ("2026-11-22t08:00:05z", "2026-11-22T08:00:05Z"),
+        ("2026-11-22T07:59:60Z", "2026-11-22T08:00:00Z"),
+    ];
+    for (given, expected) in table {
+        let upload = read_one(&format!(r#"{{"type": "spo2", "at": "{given}", "value": 97}}"#));
+        assert_eq!(upload.rejected, [], "{given}");
+        assert_eq!(upload.readings[0].at, at(expected), "{given}");
+    }
+}
+
+/// Reason and detail of the refusal of this one measurement.
+fn refusal(fields: &str) -> (Reason, String) {
+    let mut upload = read_one(&format!("{{{fields}}}"));
+    assert_eq!(upload.readings, [], "{fields}");
+    assert_eq!(upload.rejected.len(), 1, "{fields}");
+    let rejection = upload.rejected.remove(0);
+    assert_eq!(rejection.index, Some(0), "{fields}");
+    (rejection.reason, rejection.detail)
+}
+
+#[test]
+fn a_refusal_names_the_field() {
+    let heart_rate = r#""type": "heart_rate", "at": "2026-11-22T08:00:00Z""#;
+    let pressure = r#""type": "blood_pressure", "at": "2026-11-22T08:00:00Z""#;
+    let glucose = r#""type": "glucose", "at": "2026-11-22T08:00:00Z""#;
+    let steps = r#""type": "steps", "at": "2026-11-22T08:00:00Z""#;
+    let refusals = [
+        r#""at": "2026-11-22T08:00:00Z", "value": 72"#.into(),
+        r#""type": "pulse", "at": "2026-11-22T08:00:00Z", "value": 72"#.into(),
+        r#""type": 3, "value": 72"#.into(),
+        r#""type": "heart_rate", "value": 72"#.into(),
+        r#""type": "heart_rate", "at": "2026-11-22T08:00:00", "value": 72"#.into(),
+        r#""type": "heart_rate", "at": "yesterday", "value": 72"#.into(),
+        r#""type": "heart_rate", "at": "2026-11-22T08:15:00.000001Z", "value": 72"#.into(),
+        r#""type": "heart_rate", "at": "1999-11-22T08:15:00Z", "value": 72"#.into(),
+        heart_rate.into(),
+        format!(r#"{heart_rate}, "value": null"#),
+        format!(r#"{heart_rate}, "value": "72""#),
+        format!(r#"{heart_rate}, "value": [72]"#),
+        format!(r#"{heart_rate}, "value": 1e999"#),
+        format!(r#"{heart_rate}, "value": 1e300"#),
+        format!(r#"{heart_rate}, "value": 19.9"#),
+        format!(r#"{heart_rate}, "value": 72, "unit": "bpm""#),
+        format!(r#"{heart_rate}, "value": 72, "value": 72"#),
+        format!(r#"{heart_rate}, "value": null, "value": 72"#),
+        format!(r#"{heart_rate}, "value": 72, "systolic": 120"#),
+        format!(r#"{heart_rate}, "value": 72, "colour": "red""#),
+        format!(r#"{heart_rate}, "value": 72, "a \u0000 colour": "red""#),
+        format!(r#"{heart_rate}, "value": 72, "unit": "\ud800""#),
+        format!(r#"{pressure}, "systolic": 120"#),
+        format!(r#"{pressure}, "systolic": "120", "diastolic": 80"#),
+        format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "unit": "mmHg""#),
+        format!(r#"{pressure}, "systolic": 80, "diastolic": 120"#),
+        format!(r#"{pressure}, "systolic": 50, "diastolic": 30, "unit": "kPa""#),
+        format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "pulse": 0"#),
+        format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "irregular_pulse": 1"#),
+        format!(r#"{glucose}, "value": 5.5, "sample": "tears""#),
+        format!(r#"{glucose}, "value": 5.5, "sample": "control_solution""#),
+        format!(r#"{glucose}, "value": 5.5, "meal": "brunch""#),
+        format!(r#"{steps}, "value": 812"#),
+        format!(r#"{steps}, "value": 812, "from": "2026-11-22T08:00:00.0000001Z""#),
+        format!(r#"{steps}, "value": 812, "from": "0001-01-01T00:00:00Z""#),
+        format!(r#"{steps}, "value": 812.5, "from": "2026-11-22T07:00:00Z""#),
+        r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": "alert""#.into(),
+        r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": 0"#.into(),
+    ];
+    let refusals: Vec<_> = refusals.iter().map(|fields: &String| refusal(fields)).collect();
+    assert_debug_snapshot!(refusals);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_refused_whole() {
+    let deep = format!(r#"{{"readings": {}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+    let many = format!(r#"{{"readings": [{}{{}}]}}"#, "{},".repeat(MAX_READINGS));
+    let large = format!("{}{{}}", " ".repeat(MAX_PAYLOAD));
+    let messages = [
+        "",
+        "null",
+        "{}",
+        "[[]]",
+        r#"{"readings": []}"#,
+        r#"{"readings": {}}"#,
+        r#"{"readings": null}"#,
+        r#"{"readings": [{}], "readings": []}"#,
+        r#"{"readings": [{}], "device": 17}"#,
+        r#"{"readings": [{}"#,
+        r#"{"readings": [{}]} x"#,
+        r#"{"readings": [NaN]}"#,
+        &many,
+        &large,
+    ];
+    let refusals: Vec<_> = messages
+        .into_iter()
+        .map(|message| {
+            let upload = read(message);
+            assert_eq!(upload.readings, [], "{message}");
+            assert_eq!(upload.rejected.len(), 1, "{message}");
+            assert_eq!(upload.rejected[0].index, None, "{message}");
+            (upload.rejected[0].reason, upload.rejected[0].detail.clone())
+        })
+        .collect();
+    assert_debug_snapshot!(refusals);
+    // One measurement that is a tower of arrays is its own fault, not the message's.
+    assert_eq!(read(&deep).rejected[0].index, Some(0));
+    let upload = decode::decode(PayloadKind::Readings, b"{\"readings\": \xff}", &context());
+    assert_eq!(
+        upload.rejected[0].detail,
+        "the payload is not UTF-8 from byte 13 on"
+    );
+}
+
+#[test]
+fn one_that_is_wrong_leaves_the_others() {
+    let good = r#"{"type": "spo2", "at": "2026-11-22T08:00:00Z", "value": 97}"#;
+    let other = r#"{"type": "heart_rate", "at": "2026-11-22T08:00:00Z", "value": 70}"#;
+    for bad in [
+        "{}",
+        "3",
+        "[]",
+        "null",
+        r#"["heart_rate", "2026-11-22T08:00:00Z"]"#,
+        r#"{"x": 1}"#,
+    ] {
+        let upload = read(&format!(r#"{{"readings": [{good}, {bad}, {other}]}}"#));
+        assert_eq!(upload.readings.len(), 2, "{bad}");
+        assert_eq!(upload.rejected.len(), 1, "{bad}");
+        assert_eq!(upload.rejected[0].index, Some(1), "{bad}");
+    }
+}
+
+#[test]
+fn the_most_readings_are_taken() {
+    let item = |second: usize| {
+        let at = at("2026-11-22T08:00:00Z") - TimeDelta::seconds(i64::try_from(second).unwrap());
+        // Written tight, as a device with much to say would.
+        format!(r#"{{"type":"spo2","at":"{}","value":9}}"#, at.format("%FT%TZ")).replace(":9}", ":97}")
+    };
+    let items: Vec<_> = (0..MAX_READINGS).map(item).collect();
+    let upload = read(&format!(r#"{{"readings":[{}]}}"#, items.join(",")));
+    assert_eq!((upload.readings.len(), upload.rejected.len()), (MAX_READINGS, 0));
+}
+
+#[test]
+fn the_same_twice_is_once_and_a_contradiction_is_refused() {
+    let item = |kind: &str, time: &str, value: u8| {
+        format!(r#"{{"type": "{kind}", "at": "2026-11-22T08:0{time}Z", "value": {value}}}"#)
+    };
+    let pressure = r#"{"type": "blood_pressure", "at": "2026-11-22T08:05:00Z", "systolic": 120,
+                       "diastolic": 80, "pulse": 70}"#;
+    let items = [
+        item("heart_rate", "5:00", 70),
+        item("heart_rate", "5:00.0000001", 70),
+        item("spo2", "5:00", 97),
+        item("heart_rate", "4:00", 60),
+        item("heart_rate", "5:00", 71),
+        item("heart_rate", "4:00", 60),
+        item("heart_rate", "4:00", 61),
+        pressure.into(),
+        pressure.replace("\"pulse\": 70", "\"pulse\": 90"),
+    ];
+    let upload = read(&format!(r#"{{"readings": [{}]}}"#, items.join(",")));
+    let metrics: Vec<_> = upload.readings.iter().map(|r| (r.metric, r.value)).collect();
+    let expected = [
+        (Metric::HeartRate, 70.0),
+        (Metric::Spo2, 97.0),
+        (Metric::HeartRate, 60.0),
+        (Metric::Systolic, 120.0),
+        (Metric::Diastolic, 80.0),
+    ];
+    assert_eq!(metrics, expected);
+    let rejected: Vec<_> = upload
+        .rejected
+        .iter()
+        .map(|r| (r.index, r.reason, r.detail.as_str()))
+        .collect();
+    assert_debug_snapshot!(rejected);
+}
+
+#[test]
+fn a_long_text_makes_no_long_detail() {
+    let long = "ä".repeat(5_000);
+    for item in [
+        format!(r#"{{"{long}": 1}}"#),
+        format!(r#"{{"type": "{long}"}}"#),
+        format!(r#"{{"type": 1, "{long}": 1}}"#),
+        format!(r#"{{"systolic": "{long}"}}"#),
+        format!(r#"{{"type": "spo2", "at": "{long}", "value": 97}}"#),
+        format!(r#""{long}""#),
+    ] {
+        let detail = &read_one(&item).rejected[0].detail;
+        assert!(detail.len() <= MAX_DETAIL, "{detail}");
+    }
+}
