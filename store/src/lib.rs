@@ -9,6 +9,7 @@ mod readings;
 mod rejected;
 mod rules;
 
+pub mod admin;
 pub mod devices;
 pub mod server;
 #[cfg(feature = "testing")]

@@ -1,0 +1,236 @@
+//! Administration: the writing side of organisations, patients, devices, care plans and tokens.
+//!
+//! Functions that add take a slice, so that enrolling a thousand patients costs as many statements as
+//! enrolling one. Each works within the caller's transaction, which must be rolled back after an error. A
+//! transaction that touches assignments, revocations or rules keeps all writers of readings waiting until it
+//! ends, so it must be short.
+
+mod care_plan;
+mod device;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use homeward_record::{DeviceId, NhsNumber, PatientId};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use crate::Error;
+use crate::devices::Assignment;
+
+pub use care_plan::{NewRule, set_rules};
+pub use device::{ListedDevice, NewDevice, add_devices, assign_device, list_devices, revoke_device};
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// An NHS number stands for one patient of the record.
+    #[error("a patient with this NHS number is in the record already: patient {patient}")]
+    PatientExists {
+        /// The patient who has the number.
+        patient: PatientId,
+    },
+    /// The change refers to something that is not in the record.
+    #[error("there is no {what} {id}")]
+    Unknown {
+        /// `patient`, `device`, `organisation` or `token`.
+        what: &'static str,
+        /// Its identifier.
+        id: i64,
+    },
+    /// A device measures one patient at a time.
+    #[error(
+        "the device measures patient {} from {} {}, so another assignment cannot begin at {}",
+        assignment.patient,
+        instant(assignment.from),
+        assignment.until.map_or("on".to_owned(), |until| format!("until {}", instant(until))),
+        instant(*from)
+    )]
+    Overlap {
+        /// The beginning of the assignment that was asked for.
+        from: DateTime<Utc>,
+        /// The one that is in the way.
+        assignment: Assignment,
+    },
+    /// A revoked device never connects again.
+    #[error("device {device} was revoked at {} and can measure nobody", instant(*revoked_at))]
+    Revoked {
+        /// The device.
+        device: DeviceId,
+        /// When it was revoked.
+        revoked_at: DateTime<Utc>,
+    },
+    /// The record could not be changed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+/// SHA-256 of a device's secret or of a token, which the record keeps in its place. Both are random and
+/// long, so a slow hash would add nothing.
+pub fn secret_hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Adds an organisation and answers with its identifier. `kind` is `care_team`, `gp_practice`, `hospital` or
+/// `ambulance`.
+pub async fn add_organisation(
+    connection: &mut PgConnection,
+    kind: &str,
+    name: &str,
+) -> Result<i64, AdminError> {
+    sqlx::query_scalar!(
+        "INSERT INTO organisation (kind, name) VALUES ($1, $2) RETURNING organisation_id",
+        kind,
+        name
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("add the organisation", source).into())
+}
+
+/// A patient who enters the record.
+#[derive(Clone, Debug)]
+pub struct NewPatient<'a> {
+    /// The patient's NHS number.
+    pub nhs_number: &'a NhsNumber,
+    /// The patient's name, as the team writes it; not empty.
+    pub name: &'a str,
+    /// Date of birth.
+    pub born: NaiveDate,
+    /// The GP practice where the patient is registered.
+    pub organisation: Option<i64>,
+}
+
+/// Adds patients and answers with their identifiers, in the same order.
+pub async fn add_patients(
+    connection: &mut PgConnection,
+    patients: &[NewPatient<'_>],
+) -> Result<Vec<PatientId>, AdminError> {
+    let organisations: Vec<i64> = patients
+        .iter()
+        .filter_map(|patient| patient.organisation)
+        .collect();
+    require(connection, Kind::Organisation, &organisations).await?;
+
+    let numbers: Vec<String> = patients
+        .iter()
+        .map(|patient| patient.nhs_number.as_str().to_owned())
+        .collect();
+    let rows = sqlx::query!(
+        "INSERT INTO patient (nhs_number, name, born, organisation_id)
+         SELECT * FROM UNNEST($1::text[], $2::text[], $3::date[], $4::bigint[])
+         ON CONFLICT (nhs_number) DO NOTHING
+         RETURNING nhs_number, patient_id",
+        &numbers,
+        &patients
+            .iter()
+            .map(|patient| patient.name.to_owned())
+            .collect::<Vec<_>>(),
+        &patients.iter().map(|patient| patient.born).collect::<Vec<_>>(),
+        &patients
+            .iter()
+            .map(|patient| patient.organisation)
+            .collect::<Vec<_>>() as &[Option<i64>],
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|source| Error::new("add patients", source))?;
+
+    let mut added: HashMap<String, i64> = rows
+        .into_iter()
+        .map(|row| (row.nhs_number, row.patient_id))
+        .collect();
+    let mut ids = Vec::with_capacity(numbers.len());
+    for number in &numbers {
+        match added.remove(number) {
+            Some(id) => ids.push(PatientId(id)),
+            None => return Err(patient_exists(connection, number).await?),
+        }
+    }
+    Ok(ids)
+}
+
+async fn patient_exists(connection: &mut PgConnection, nhs_number: &str) -> Result<AdminError, Error> {
+    let id = sqlx::query_scalar!("SELECT patient_id FROM patient WHERE nhs_number = $1", nhs_number)
+        .fetch_one(connection)
+        .await
+        .map_err(|source| Error::new("look up the patient with this NHS number", source))?;
+    Ok(AdminError::PatientExists {
+        patient: PatientId(id),
+    })
+}
+
+/// Adds a token with which a program reads the API, and answers with its number.
+pub async fn add_token(connection: &mut PgConnection, name: &str, token: &str) -> Result<i64, AdminError> {
+    sqlx::query_scalar!(
+        "INSERT INTO api_token (name, token_hash) VALUES ($1, $2) RETURNING api_token_id",
+        name,
+        &secret_hash(token)
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("add the token", source).into())
+}
+
+/// Revokes a token and answers with the time of its first revocation.
+pub async fn revoke_token(
+    connection: &mut PgConnection,
+    token: i64,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, AdminError> {
+    sqlx::query_scalar!(
+        r#"UPDATE api_token SET revoked_at = COALESCE(revoked_at, $2) WHERE api_token_id = $1
+           RETURNING revoked_at AS "revoked_at!""#,
+        token,
+        now
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(|source| Error::new("revoke the token", source))?
+    .ok_or(AdminError::Unknown {
+        what: "token",
+        id: token,
+    })
+}
+
+/// What a change may refer to.
+#[derive(Clone, Copy)]
+enum Kind {
+    Organisation,
+    Patient,
+}
+
+/// Makes sure that all of these are in the record, where nothing of either kind is ever removed.
+async fn require(connection: &mut PgConnection, kind: Kind, ids: &[i64]) -> Result<(), AdminError> {
+    let (what, known) = match kind {
+        Kind::Organisation => (
+            "organisation",
+            sqlx::query_scalar!(
+                "SELECT organisation_id FROM organisation WHERE organisation_id = ANY ($1)",
+                ids
+            )
+            .fetch_all(connection)
+            .await,
+        ),
+        Kind::Patient => (
+            "patient",
+            sqlx::query_scalar!("SELECT patient_id FROM patient WHERE patient_id = ANY ($1)", ids)
+                .fetch_all(connection)
+                .await,
+        ),
+    };
+    let known: HashSet<i64> = known
+        .map_err(|source| Error::new(format!("look up the {what}"), source))?
+        .into_iter()
+        .collect();
+    match ids.iter().find(|id| !known.contains(id)) {
+        Some(&id) => Err(AdminError::Unknown { what, id }),
+        None => Ok(()),
+    }
+}
