@@ -114,7 +114,8 @@ mod tests {
     proptest! {
         #[test]
         fn conversions_lead_back(value in 0.1..1_000.0f64) {
-            let pairs: [(fn(f64) -> f64, fn(f64) -> f64); 4] = [
+            type Conversion = fn(f64) -> f64;
+            let pairs: [(Conversion, Conversion); 4] = [
                 (mg_per_dl_to_mmol_per_l, mmol_per_l_to_mg_per_dl),
                 (kpa_to_mmhg, mmhg_to_kpa),
                 (fahrenheit_to_celsius, celsius_to_fahrenheit),

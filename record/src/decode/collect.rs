@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{DecodeContext, MAX_CLOCK_AHEAD, Reason, Rejection, Upload};
 use crate::{Context, Metric, Reading};
@@ -88,14 +88,15 @@ impl<'c> Collector<'c> {
         Ok(())
     }
 
-    /// Notes that the measurement at this place was refused.
-    pub(super) fn reject(&mut self, index: usize, fault: Fault) {
+    /// Notes that the measurement at this place was refused; without a place, the message is one measurement.
+    pub(super) fn reject(&mut self, index: Option<usize>, fault: Fault) {
         let Fault { field, reason, text } = fault;
-        let dot = if field.is_empty() { "" } else { "." };
-        let detail = format!("readings[{index}]{dot}{field}: {text}");
-        self.upload
-            .rejected
-            .push(Rejection::new(Some(index), reason, detail));
+        let detail = match index {
+            Some(index) if field.is_empty() => format!("readings[{index}]: {text}"),
+            Some(index) => format!("readings[{index}].{field}: {text}"),
+            None => format!("{field}: {text}"),
+        };
+        self.upload.rejected.push(Rejection::new(index, reason, detail));
     }
 
     pub(super) fn finish(self) -> Upload {
@@ -118,13 +119,17 @@ impl<'c> Collector<'c> {
         if ahead > MAX_CLOCK_AHEAD {
             let minutes = MAX_CLOCK_AHEAD.num_minutes();
             let text = format!(
-                "{at} is more than {minutes} minutes after the message arrived: is the device's clock wrong?"
+                "{} is more than {minutes} minutes after the message arrived: is the device's clock wrong?",
+                show_time(at)
             );
             return Err(Fault::new(field, Reason::InFuture, text));
         }
         if -ahead > self.context.retention {
             let days = self.context.retention.num_days();
-            let text = format!("{at} is further back than the {days} days for which readings are kept");
+            let text = format!(
+                "{} is further back than the {days} days for which readings are kept",
+                show_time(at)
+            );
             return Err(Fault::new(field, Reason::TooOld, text));
         }
         Ok(())
@@ -143,6 +148,10 @@ pub(super) fn show(value: f64) -> String {
         0.0 | 1e-4..1e9 => format!("{value}"),
         _ => format!("{value:e}"),
     }
+}
+
+fn show_time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// A text of the message for people: quoted, control characters escaped, and cut where it is long.

@@ -263,8 +263,11 @@ fn time(field: Field, text: &Text<'_>) -> Result<DateTime<Utc>, Fault> {
             let text = format!("{} has no offset: end it with Z or, say, +01:00", quote(text));
             Err(Fault::new(field.name(), Reason::NoTime, text))
         }
-        Err(error) => {
-            let text = format!("{} is not an RFC 3339 time: {error}", quote(text));
+        Err(_) => {
+            let text = format!(
+                "{} is not an RFC 3339 time like 2026-11-22T08:00:05Z",
+                quote(text)
+            );
             Err(Fault::new(field.name(), Reason::InvalidField, text))
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn slow(text: &str, context: &DecodeContext) -> Upload {
             Err(error) => Err(unreadable(field, &error)),
         };
         if let Err(fault) = taken {
-            collector.reject(index, fault);
+            collector.reject(Some(index), fault);
         }
     }
     collector.finish()
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for ItemsSeed<'_, '_> {
                 return Err(de::Error::custom("too many readings"));
             }
             if let Err(fault) = measure::measure(&item, self.0) {
-                self.0.reject(count, fault);
+                self.0.reject(Some(count), fault);
             }
             count += 1;
         }

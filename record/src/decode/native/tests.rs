@@ -1,8 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use insta::assert_debug_snapshot;
+use insta::assert_snapshot;
 
 use super::*;
-use crate::decode::{MAX_DETAIL, MAX_PAYLOAD};
+use crate::decode::{MAX_DETAIL, MAX_PAYLOAD, Rejection};
 use crate::{Context, Metric, PayloadKind, Reading, decode};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -181,14 +181,19 @@ fn times_need_an_offset_and_become_whole_microseconds() {
     }
 }
 
-/// Reason and detail of the refusal of this one measurement.
-fn refusal(fields: &str) -> (Reason, String) {
-    let mut upload = read_one(&format!("{{{fields}}}"));
+/// What was refused and why, a line for each.
+fn refusals(upload: &Upload) -> String {
+    let line = |rejection: &Rejection| format!("{:?} {}", rejection.reason, rejection.detail);
+    upload.rejected.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Why this one measurement is refused.
+fn refusal(fields: &str) -> String {
+    let upload = read_one(&format!("{{{fields}}}"));
     assert_eq!(upload.readings, [], "{fields}");
     assert_eq!(upload.rejected.len(), 1, "{fields}");
-    let rejection = upload.rejected.remove(0);
-    assert_eq!(rejection.index, Some(0), "{fields}");
-    (rejection.reason, rejection.detail)
+    assert_eq!(upload.rejected[0].index, Some(0), "{fields}");
+    refusals(&upload).replace("readings[0].", "")
 }
 
 #[test]
@@ -238,7 +243,46 @@ fn a_refusal_names_the_field() {
         r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": 0"#.into(),
     ];
     let refusals: Vec<_> = refusals.iter().map(|fields: &String| refusal(fields)).collect();
-    assert_debug_snapshot!(refusals);
+    assert_snapshot!(refusals.join("\n"), @r#"
+    InvalidField type: is missing
+    Unsupported type: "pulse" is not a type that this version takes
+    InvalidField type: invalid type: integer `3`, expected a text
+    NoTime at: is missing: a reading needs its time
+    NoTime at: "2026-11-22T08:00:00" has no offset: end it with Z or, say, +01:00
+    InvalidField at: "yesterday" is not an RFC 3339 time like 2026-11-22T08:00:05Z
+    InFuture at: 2026-11-22T08:15:00.000001Z is more than 5 minutes after the message arrived: is the device's clock wrong?
+    TooOld at: 1999-11-22T08:15:00Z is further back than the 3650 days for which readings are kept
+    InvalidField value: is missing
+    InvalidField value: is missing
+    InvalidField value: has to be a number, without quotes
+    InvalidField value: invalid type: sequence, expected a number or a text
+    InvalidField value: number out of range
+    Implausible value: 1e300 /min is outside the plausible 20 to 300
+    Implausible value: 19.9 /min is outside the plausible 20 to 300
+    InvalidUnit unit: "bpm" is not a unit of this type: expected /min
+    InvalidField value: is given twice
+    InvalidField value: is given twice
+    InvalidField systolic: is no field of this type of reading
+    InvalidField colour: is no field of a reading
+    InvalidField "a \0 colour": is no field of a reading
+    InvalidField unit: unexpected end of hex escape
+    InvalidField diastolic: is missing
+    InvalidField systolic: invalid type: string "120", expected a number
+    InvalidUnit unit: "mmHg" is not a unit of this type: expected mm[Hg] or kPa
+    Implausible diastolic: 120 mm[Hg] is not below the systolic 80 mm[Hg]
+    Implausible systolic: 375.031 mm[Hg] is outside the plausible 40 to 300
+    Implausible pulse: 0 /min is outside the plausible 20 to 300
+    InvalidField irregular_pulse: invalid type: integer `1`, expected a boolean
+    InvalidField sample: "tears" is not one of interstitial, capillary_blood, capillary_plasma, venous_blood, venous_plasma, arterial_blood, arterial_plasma, blood, plasma, control_solution
+    ControlSolution sample: a control solution was measured, not the patient
+    InvalidField meal: "brunch" is not one of before, after, fasting, casual, bedtime
+    InvalidField from: is missing
+    InvalidField from: the interval has to begin before it ends (`at`)
+    TooOld from: 0001-01-01T00:00:00Z is further back than the 3650 days for which readings are kept
+    InvalidField value: 812.5 is not a whole number of steps
+    InvalidField value: has to be one of A, C, V, P, U, as a text
+    InvalidField value: has to be one of A, C, V, P, U, as a text
+    "#);
 }
 
 #[test]
@@ -262,17 +306,32 @@ fn a_message_that_cannot_be_read_is_refused_whole() {
         &many,
         &large,
     ];
-    let refusals: Vec<_> = messages
+    let refused: Vec<_> = messages
         .into_iter()
         .map(|message| {
             let upload = read(message);
             assert_eq!(upload.readings, [], "{message}");
             assert_eq!(upload.rejected.len(), 1, "{message}");
             assert_eq!(upload.rejected[0].index, None, "{message}");
-            (upload.rejected[0].reason, upload.rejected[0].detail.clone())
+            refusals(&upload)
         })
         .collect();
-    assert_debug_snapshot!(refusals);
+    assert_snapshot!(refused.join("\n"), @r#"
+    Malformed the message is not a JSON object
+    Malformed the message is not a JSON object
+    Malformed the message cannot be read: missing field `readings` at line 1 column 2
+    Malformed the message is not a JSON object
+    InvalidField readings: holds no reading
+    Malformed the message cannot be read: invalid type: map, expected a sequence at line 1 column 13
+    Malformed the message cannot be read: invalid type: null, expected a sequence at line 1 column 17
+    Malformed the message cannot be read: duplicate field `readings` at line 1 column 29
+    Malformed the message cannot be read: unknown field `device`, expected `readings` at line 1 column 27
+    Malformed the message cannot be read: EOF while parsing a list at line 1 column 16
+    Malformed the message cannot be read: trailing characters at line 1 column 20
+    Malformed the message cannot be read: expected value at line 1 column 15
+    TooLarge readings: holds 1001; the most is 1000
+    TooLarge the payload has 65538 bytes; the most is 65536
+    "#);
     // One measurement that is a tower of arrays is its own fault, not the message's.
     assert_eq!(read(&deep).rejected[0].index, Some(0));
     let upload = decode::decode(PayloadKind::Readings, b"{\"readings\": \xff}", &context());
@@ -341,12 +400,11 @@ fn the_same_twice_is_once_and_a_contradiction_is_refused() {
         (Metric::Diastolic, 80.0),
     ];
     assert_eq!(metrics, expected);
-    let rejected: Vec<_> = upload
-        .rejected
-        .iter()
-        .map(|r| (r.index, r.reason, r.detail.as_str()))
-        .collect();
-    assert_debug_snapshot!(rejected);
+    assert_snapshot!(refusals(&upload), @r#"
+    InvalidField readings[4].value: the message gives another heart_rate for the same time before this one
+    InvalidField readings[6].value: the message gives another heart_rate for the same time before this one
+    InvalidField readings[8].pulse: the message gives another heart_rate for the same time before this one
+    "#);
 }
 
 #[test]
