@@ -12,18 +12,25 @@
 
 mod definition;
 mod effect;
+mod explain;
 mod late;
 mod live;
 mod observation;
 mod parse;
+mod programme;
 mod run;
 mod severity;
 mod state;
 
+#[cfg(test)]
+mod testing;
+
 pub use definition::{Bound, Condition, Definition, Limit, Side};
 pub use effect::Effect;
+pub use explain::explain;
 pub use live::step;
 pub use observation::{LATE_AFTER, Observation, Point};
 pub use parse::DefinitionError;
+pub use programme::{Programme, ProgrammeRule};
 pub use severity::Severity;
 pub use state::{RuleState, StateError};
