@@ -8,6 +8,7 @@ mod clock;
 mod identifier;
 mod metric;
 mod reading;
+mod report;
 mod topic;
 
 pub mod decode;
@@ -17,4 +18,5 @@ pub use clock::Clock;
 pub use identifier::{DeviceId, EpisodeId, NhsNumber, NhsNumberError, ParseIdError, PatientId, RuleId};
 pub use metric::Metric;
 pub use reading::{Context, Reading};
+pub use report::ErrorReport;
 pub use topic::{DeviceTopic, PayloadKind, TopicError};

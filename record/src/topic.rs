@@ -41,7 +41,8 @@ pub enum PayloadKind {
 pub struct TopicError;
 
 impl DeviceTopic {
-    /// Reads a topic name. There is one spelling for each topic.
+    /// Reads a topic name. There is one spelling for each topic, but for the case of a characteristic's
+    /// hexadecimal digits.
     pub fn parse(topic: &str) -> Result<DeviceTopic, TopicError> {
         let (device, rest) = topic
             .strip_prefix("v1/devices/")
@@ -92,8 +93,11 @@ fn parse_uuid16(text: &str) -> Option<u16> {
     digits.then(|| u16::from_str_radix(text, 16).ok()).flatten()
 }
 
+/// Up to the year 5138, without leading zeros.
 fn parse_millis(text: &str) -> Option<DateTime<Utc>> {
-    let digits = (1..=14).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let digits = (1..=14).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'));
     digits
         .then(|| text.parse().ok().and_then(DateTime::from_timestamp_millis))
         .flatten()
@@ -129,6 +133,9 @@ mod tests {
             "v1/devices/17/gatt/2a3",
             "v1/devices/17/gatt/+2a3",
             "v1/devices/17/gatt/2a37/x",
+            "v1/devices/17/gatt/2a37/",
+            "v1/devices/17/gatt/2a37/01764000000123",
+            "v1/devices/17/gatt/2a37/176400000012345",
             "v1/devices/17/gatt/2a37/1/1",
             "/v1/devices/17/readings",
             "$SYS/x",

@@ -4,7 +4,11 @@
 //! itself: what is right is kept, and what is wrong is named with its reason.
 
 mod collect;
+mod gatt;
 mod native;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod properties;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -90,12 +94,15 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 pub const MAX_DETAIL: usize = 400;
 
 impl Rejection {
-    /// A refusal, its detail cut to [`MAX_DETAIL`] bytes.
+    /// A refusal, its detail cut to [`MAX_DETAIL`] bytes and cleared of control characters.
     pub fn new(index: Option<usize>, reason: Reason, detail: impl Into<String>) -> Rejection {
         let mut detail = detail.into();
         if detail.len() > MAX_DETAIL {
             detail.truncate(detail.floor_char_boundary(MAX_DETAIL - "…".len()));
             detail.push('…');
+        }
+        if detail.contains(char::is_control) {
+            detail.retain(|c| !c.is_control());
         }
         Rejection {
             index,
@@ -133,7 +140,10 @@ pub fn decode(kind: PayloadKind, payload: &[u8], context: &DecodeContext) -> Upl
     };
     match kind {
         PayloadKind::Readings => native::decode(payload, context),
-        PayloadKind::Gatt { .. } => unsupported("a Bluetooth characteristic"),
+        PayloadKind::Gatt {
+            characteristic,
+            captured,
+        } => gatt::decode(characteristic, captured, payload, context),
         PayloadKind::Omh => unsupported("an Open mHealth data point"),
         PayloadKind::Fhir => unsupported("a FHIR resource"),
     }

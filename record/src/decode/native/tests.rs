@@ -316,7 +316,7 @@ fn a_message_that_cannot_be_read_is_refused_whole() {
             refusals(&upload)
         })
         .collect();
-    assert_snapshot!(refused.join("\n"), @r#"
+    assert_snapshot!(refused.join("\n"), @"
     Malformed the message is not a JSON object
     Malformed the message is not a JSON object
     Malformed the message cannot be read: missing field `readings` at line 1 column 2
@@ -331,7 +331,7 @@ fn a_message_that_cannot_be_read_is_refused_whole() {
     Malformed the message cannot be read: expected value at line 1 column 15
     TooLarge readings: holds 1001; the most is 1000
     TooLarge the payload has 65538 bytes; the most is 65536
-    "#);
+    ");
     // One measurement that is a tower of arrays is its own fault, not the message's.
     assert_eq!(read(&deep).rejected[0].index, Some(0));
     let upload = decode::decode(PayloadKind::Readings, b"{\"readings\": \xff}", &context());
@@ -400,11 +400,11 @@ fn the_same_twice_is_once_and_a_contradiction_is_refused() {
         (Metric::Diastolic, 80.0),
     ];
     assert_eq!(metrics, expected);
-    assert_snapshot!(refusals(&upload), @r#"
+    assert_snapshot!(refusals(&upload), @"
     InvalidField readings[4].value: the message gives another heart_rate for the same time before this one
     InvalidField readings[6].value: the message gives another heart_rate for the same time before this one
     InvalidField readings[8].pulse: the message gives another heart_rate for the same time before this one
-    "#);
+    ");
 }
 
 #[test]
