@@ -17,6 +17,6 @@ pub mod unit;
 pub use clock::Clock;
 pub use identifier::{DeviceId, EpisodeId, NhsNumber, NhsNumberError, ParseIdError, PatientId, RuleId};
 pub use metric::Metric;
-pub use reading::{Context, Reading};
+pub use reading::{Context, Point, Reading};
 pub use report::ErrorReport;
 pub use topic::{DeviceTopic, PayloadKind, TopicError};

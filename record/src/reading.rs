@@ -19,6 +19,18 @@ pub struct Reading {
     pub context: Context,
 }
 
+/// One measured value on its own: a reading that an episode names.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured.
+    pub at: DateTime<Utc>,
+    /// The value in [`Metric::unit`].
+    pub value: f64,
+}
+
 /// What a device says about a measurement beside its value. Fields that do not apply are absent, also in
 /// JSON, where the whole is an object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,8 @@ mod float;
 mod glucose;
 mod heart_rate;
 mod oximeter;
+#[cfg(test)]
+mod round_trip;
 mod temperature;
 #[cfg(test)]
 mod tests;

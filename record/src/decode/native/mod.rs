@@ -8,6 +8,8 @@
 mod item;
 mod measure;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
