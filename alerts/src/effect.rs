@@ -37,7 +37,9 @@ pub enum Effect {
         at: Point,
     },
     /// Add an episode that is late and already cleared: readings which newer ones had overtaken met the
-    /// condition.
+    /// condition. Overtaken is not always old: where two devices measure one thing, a reading may be
+    /// overtaken within seconds. [`Observation::is_late`](crate::Observation::is_late) of the reading just
+    /// judged tells.
     Late {
         /// The first breaching reading of the span that met the condition.
         onset: Point,

@@ -101,6 +101,8 @@ mod tests {
                 backfill(0, 2.9, "late 0=2.9 to 0=2.9 worst 0=2.9"),
                 backfill(5, 2.7, "late of 0 to 5=2.7 worst 5=2.7"),
                 backfill(10, 2.8, "late of 0 to 10=2.8 worst 5=2.7"),
+                // Another device at the same time.
+                backfill(10, 2.9, "late of 0 to 10=2.9 worst 5=2.7"),
                 // In range is in range here: no hysteresis.
                 backfill(15, 3.0, ""),
                 backfill(20, 2.9, "late 20=2.9 to 20=2.9 worst 20=2.9"),

@@ -23,13 +23,18 @@ mod severity;
 mod state;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod testing;
 
 pub use definition::{Bound, Condition, Definition, Limit, Side};
 pub use effect::Effect;
 pub use explain::explain;
+pub use homeward_record::Point;
 pub use live::step;
-pub use observation::{LATE_AFTER, Observation, Point};
+pub use observation::{LATE_AFTER, Observation};
 pub use parse::DefinitionError;
 pub use programme::{Programme, ProgrammeRule};
 pub use severity::Severity;

@@ -1,6 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::Metric;
-use serde::{Deserialize, Serialize};
+use homeward_record::{Metric, Point};
 
 /// A reading that reaches the record longer than this after its measurement is late: it is judged and
 /// shown, but pages nobody as if it were now.
@@ -36,16 +35,4 @@ impl Observation {
     pub fn is_late(&self) -> bool {
         self.received_at - self.at > LATE_AFTER
     }
-}
-
-/// One measured value: a reading that an episode names.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Point {
-    /// What was measured.
-    pub metric: Metric,
-    /// When it was measured.
-    pub at: DateTime<Utc>,
-    /// The value in [`Metric::unit`].
-    pub value: f64,
 }

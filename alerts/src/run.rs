@@ -29,7 +29,7 @@ enum Phase {
         latest_at: DateTime<Utc>,
         worst: Point,
     },
-    /// The condition is met.
+    /// The condition is met; from this time the late track counts its gaps.
     Met { latest_at: DateTime<Utc> },
     /// The condition was met; readings are back within the clear value since this time.
     Clearing { since: DateTime<Utc> },
@@ -124,20 +124,15 @@ fn recover(
     point: &Point,
     track: Track,
 ) -> Option<Phase> {
-    let latest_at = match phase {
+    let back = limit.is_cleared_by(point.value);
+    let since = match phase {
         None | Some(Phase::Counting { .. }) => return None,
         Some(Phase::Met { .. }) if track == Track::Late => return None,
-        Some(Phase::Met { latest_at }) => latest_at,
-        // A reading short of the clear value interrupts the clearing; the run's latest breach is past
-        // telling, and in this track nobody asks.
+        Some(Phase::Met { .. }) if !back => return phase,
+        // Short of the clear value: the clearing is interrupted.
+        Some(Phase::Clearing { .. }) if !back => return Some(Phase::Met { latest_at: point.at }),
+        Some(Phase::Met { .. }) => point.at,
         Some(Phase::Clearing { since }) => since,
-    };
-    if !limit.is_cleared_by(point.value) {
-        return Some(Phase::Met { latest_at });
-    }
-    let since = match phase {
-        Some(Phase::Clearing { since }) => since,
-        _ => point.at,
     };
     (point.at - since < timing.clear_after).then_some(Phase::Clearing { since })
 }
