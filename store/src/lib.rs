@@ -10,10 +10,16 @@ mod rejected;
 mod rules;
 
 pub mod admin;
+pub mod alerts;
 pub mod devices;
+pub mod history;
+pub mod retention;
+pub mod rollup;
 pub mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tokens;
+pub mod trends;
 
 use std::time::Duration;
 
