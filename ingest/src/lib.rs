@@ -1,1 +1,171 @@
-//! Under construction.
+//! From MQTT to the record.
+//!
+//! A message comes in at the [broker](broker), whose guard knows its device; the [intake](intake) reads it and
+//! finds its patients; their [lane](lane) commits it, with every episode that it raises; and only then does
+//! the device hear that it is acknowledged. A PUBACK means that the reading, and every alert it raises, is
+//! committed to the patient record.
+
+mod broker;
+mod commit;
+mod delivery;
+mod directory;
+mod intake;
+mod judge;
+mod lane;
+mod limits;
+mod message;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use homeward_record::Clock;
+use homeward_store::{Gate, PgPool};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::broker::BrokerError;
+use self::broker::{Broker, Shared};
+use self::directory::Directory;
+use self::intake::Intake;
+use self::judge::Plans;
+use self::lane::{Lane, LaneIndex};
+pub use self::limits::Limits;
+
+/// Messages between the broker and the intake. Their bytes are bounded by [`Limits::bytes_in_flight`].
+const INTAKE_QUEUE: usize = 32 * 1024;
+/// Parts of messages between the intake and one lane: some batches' worth.
+const LANE_QUEUE: usize = 4 * 1024;
+
+/// How ingest is to work.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen for MQTT. Port 0 lets the system choose.
+    pub mqtt_listen: SocketAddr,
+    /// Lanes that commit side by side, each with its share of the patients.
+    pub lanes: usize,
+    /// For how long the record keeps readings: older ones are rejected.
+    pub retention: TimeDelta,
+    /// What devices may ask of the broker.
+    pub limits: Limits,
+}
+
+/// Why ingest did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The record could not be read.
+    #[error("could not read the record")]
+    Record(#[from] homeward_store::Error),
+    /// The broker did not start.
+    #[error("could not start the MQTT broker")]
+    Broker(#[from] BrokerError),
+}
+
+/// Running ingest.
+pub struct Ingest {
+    broker: Broker,
+    intake: CancellationToken,
+    watchers: CancellationToken,
+    tasks: TaskTracker,
+    deaths: mpsc::Receiver<&'static str>,
+}
+
+/// Starts the broker, the intake and the lanes.
+pub async fn start(config: Config, pool: PgPool, clock: Clock) -> Result<Ingest, StartError> {
+    let version = {
+        let acquired = pool.acquire().await;
+        let mut connection =
+            acquired.map_err(|source| homeward_store::Error::new("reach the database", source))?;
+        Gate::version(&mut connection).await?
+    };
+    let directory = Arc::new(Directory::new(pool.clone(), version));
+    let tasks = TaskTracker::new();
+    let (deliver, deliveries) = mpsc::channel(INTAKE_QUEUE);
+    let back_to_intake = deliver.downgrade();
+    let shared = Arc::new(Shared::new(config.limits, clock.clone(), deliver));
+    let broker = Broker::start(config.mqtt_listen, shared, Arc::clone(&directory), &tasks).await?;
+    let watchers = CancellationToken::new();
+    broker.watch(&directory, &tasks, &watchers);
+
+    // Each says when it ends; none should before the stop.
+    let (died, deaths) = mpsc::channel(config.lanes + 1);
+    let mut lanes = Vec::new();
+    for index in 0..config.lanes.max(1) {
+        let (parts_in, parts_out) = mpsc::channel(LANE_QUEUE);
+        let lane = Lane {
+            index: LaneIndex {
+                index,
+                lanes: config.lanes.max(1),
+            },
+            pool: pool.clone(),
+            clock: clock.clone(),
+            directory: Arc::clone(&directory),
+            link: Arc::clone(&broker.link),
+            intake: back_to_intake.clone(),
+            plans: Plans::default(),
+        };
+        tasks.spawn(announce_death("a lane", died.clone(), lane.run(parts_out)));
+        lanes.push(parts_in);
+    }
+    let stop_intake = CancellationToken::new();
+    let intake = Intake {
+        directory,
+        lanes,
+        retention: config.retention,
+    };
+    let run_intake = intake.run(deliveries, stop_intake.clone());
+    tasks.spawn(announce_death("the intake", died, run_intake));
+    Ok(Ingest {
+        broker,
+        intake: stop_intake,
+        watchers,
+        tasks,
+        deaths,
+    })
+}
+
+/// Runs a task and says when it has ended, also by a panic.
+async fn announce_death(
+    name: &'static str,
+    died: mpsc::Sender<&'static str>,
+    task: impl Future<Output = ()> + Send,
+) {
+    struct Announcement(&'static str, mpsc::Sender<&'static str>);
+    impl Drop for Announcement {
+        fn drop(&mut self) {
+            // There is room for each task's one word.
+            let _ = self.1.try_send(self.0);
+        }
+    }
+    let _announcement = Announcement(name, died);
+    task.await;
+}
+
+impl Ingest {
+    /// Where the broker listens.
+    pub fn mqtt_address(&self) -> SocketAddr {
+        self.broker.address
+    }
+
+    /// Resolves when a part has died that must not: the process can no longer keep its promise. Says which.
+    pub async fn died(&mut self) -> String {
+        tokio::select! {
+            name = self.deaths.recv() => name.unwrap_or("ingest").to_owned(),
+            listener = &mut self.broker.listener => {
+                listener.unwrap_or_else(|panic| format!("the MQTT listener: {panic}"))
+            }
+        }
+    }
+
+    /// Stops without loss: takes nothing more from devices, commits and acknowledges what was taken, and
+    /// closes the connections.
+    pub async fn stop(self) {
+        self.broker.shared.drain();
+        self.intake.cancel();
+        self.watchers.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.broker.stop().await;
+    }
+}

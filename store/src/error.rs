@@ -22,6 +22,18 @@ impl Error {
     pub fn fault(&self) -> Fault {
         fault_of(&self.source)
     }
+
+    /// Whether a connection was refused in a way that waiting does not mend: the address makes no sense, or the
+    /// server knows no such user, password or database.
+    pub fn is_refusal(&self) -> bool {
+        match &self.source {
+            sqlx::Error::Database(database) => database
+                .code()
+                .is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501"),
+            sqlx::Error::Configuration(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What a caller can do about a failed operation.

@@ -5,6 +5,7 @@
 
 mod error;
 mod gate;
+mod probe;
 mod readings;
 mod rejected;
 mod rules;
@@ -25,9 +26,11 @@ use std::time::Duration;
 
 pub use error::{Error, Fault, fault_of};
 pub use gate::{Gate, GateChanges};
+pub use homeward_record::Point;
+pub use probe::probe;
 pub use readings::{BatchRow, insert_batch, latest_times, mark_dirty};
 pub use rejected::{RejectedMessage, insert_rejected};
-pub use rules::{EpisodeWrite, PatientRule, Point, load_rules, save_states, write_episodes};
+pub use rules::{EpisodeWrite, PatientRule, load_rules, save_states, write_episodes};
 pub use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -47,4 +50,13 @@ pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
 /// Brings the schema to this version. Forward only, and safe when several processes start at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!().run(pool).await
+}
+
+/// The version of the schema to which [`migrate`] brings the database.
+pub fn schema_version() -> i64 {
+    sqlx::migrate!()
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
 }

@@ -7,6 +7,8 @@ use crate::Error;
 /// A reading on its way into the record.
 #[derive(Clone, Debug)]
 pub struct BatchRow {
+    /// Which part of the batch it came with, for the caller: the batch is sorted on its way.
+    pub part: usize,
     /// Whose reading it is.
     pub patient: PatientId,
     /// What was measured.
@@ -75,12 +77,10 @@ pub async fn insert_batch(connection: &mut PgConnection, batch: &mut [BatchRow])
 }
 
 /// Marks the hours of these readings for a new rollup.
-pub async fn mark_dirty<'a>(
-    connection: &mut PgConnection,
-    rows: impl Iterator<Item = &'a BatchRow>,
-) -> Result<(), Error> {
+pub async fn mark_dirty(connection: &mut PgConnection, rows: &[&BatchRow]) -> Result<(), Error> {
     let hour = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at);
     let mut hours: Vec<_> = rows
+        .iter()
         .map(|row| (row.patient.0, row.metric.code(), hour(row.at)))
         .collect();
     hours.sort_unstable();

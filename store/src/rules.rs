@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use homeward_record::{Metric, PatientId, RuleId};
+use homeward_record::{PatientId, Point, RuleId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -61,7 +63,7 @@ pub async fn load_rules(
 /// Saves what rules remember, with the readings that they judged.
 pub async fn save_states(
     connection: &mut PgConnection,
-    states: &[(PatientId, &str, Value)],
+    states: &[(PatientId, Arc<str>, Value)],
 ) -> Result<(), Error> {
     if states.is_empty() {
         return Ok(());
@@ -73,7 +75,7 @@ pub async fn save_states(
         &states.iter().map(|(patient, ..)| patient.0).collect::<Vec<_>>(),
         &states
             .iter()
-            .map(|(_, code, _)| (*code).to_owned())
+            .map(|(_, code, _)| code.to_string())
             .collect::<Vec<_>>(),
         &states.iter().map(|(.., state)| state.clone()).collect::<Vec<_>>(),
     )
@@ -81,17 +83,6 @@ pub async fn save_states(
     .await
     .map_err(|source| Error::new("save the state of rules", source))?;
     Ok(())
-}
-
-/// One reading of an episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// When it was measured.
-    pub at: DateTime<Utc>,
-    /// What was measured.
-    pub metric: Metric,
-    /// The value, in the metric's stored unit.
-    pub value: f64,
 }
 
 /// A change of episodes that a batch of readings brought, for one patient and rule.
@@ -118,10 +109,8 @@ pub enum EpisodeWrite {
     },
     /// The rule's open episode goes on, or ends.
     Update {
-        /// Its newest reading.
-        latest: Point,
-        /// Its worst reading.
-        worst: Point,
+        /// Its newest and its worst reading, where it has a further one.
+        further: Option<(Point, Point)>,
         /// Whether a late episode turned out to last until now.
         became_current: bool,
         /// Whether it has ended.
@@ -141,7 +130,7 @@ pub enum EpisodeWrite {
 /// Writes the changes of episodes, in order, and their transitions. `now` is when they are recorded.
 pub async fn write_episodes(
     connection: &mut PgConnection,
-    writes: &[(PatientId, &str, EpisodeWrite)],
+    writes: &[(PatientId, Arc<str>, EpisodeWrite)],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     for (patient, code, write) in writes {
@@ -191,20 +180,32 @@ async fn write_episode(
             insert_transitions(connection, episode, &kinds, now).await
         }
         EpisodeWrite::Update {
-            latest,
-            worst,
+            further,
             became_current,
             cleared,
         } => {
+            let (latest, worst) = further.unzip();
             let episode = sqlx::query!(
-                "UPDATE episode SET latest_at = $3, latest_value = $4, latest_metric = $5,
-                     worst_at = $6, worst_value = $7, worst_metric = $8, late = late AND NOT $9,
-                     cleared_at = CASE WHEN $10 THEN $11::timestamptz END,
+                "UPDATE episode SET
+                     latest_at = COALESCE($3, latest_at), latest_value = COALESCE($4, latest_value),
+                     latest_metric = COALESCE($5, latest_metric),
+                     worst_at = COALESCE($6, worst_at), worst_value = COALESCE($7, worst_value),
+                     worst_metric = COALESCE($8, worst_metric),
+                     late = late AND NOT $9, cleared_at = CASE WHEN $10 THEN $11::timestamptz END,
                      status = CASE WHEN NOT $10 THEN status WHEN status = 'raised' THEN 'cleared' ELSE 'closed' END
                  WHERE patient_id = $1 AND code = $2 AND cleared_at IS NULL
                  RETURNING episode_id, status",
-                patient.0, code, latest.at, latest.value, latest.metric.code(),
-                worst.at, worst.value, worst.metric.code(), *became_current, *cleared, now,
+                patient.0,
+                code,
+                latest.map(|point| point.at),
+                latest.map(|point| point.value),
+                latest.map(|point| point.metric.code()),
+                worst.map(|point| point.at),
+                worst.map(|point| point.value),
+                worst.map(|point| point.metric.code()),
+                *became_current,
+                *cleared,
+                now,
             )
             .fetch_one(&mut *connection)
             .await?;

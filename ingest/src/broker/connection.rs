@@ -1,0 +1,265 @@
+//! The connections of this process: what their tasks, the lanes and the watcher share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use homeward_record::DeviceId;
+use rumqttd::protocol::ConnectReturnCode;
+
+/// One connection of a device.
+///
+/// Its *slot* is a small number that it has alone while it lasts; the router knows the connection only by
+/// it, so that nothing in the router grows with the number of devices that ever came. Its *nonce* is never
+/// used again, so that nothing meant for it can reach the slot's next connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) slot: u32,
+    pub(crate) nonce: u64,
+    /// The topic, within the router, of what the process has to say to this connection.
+    pub(crate) control_topic: Bytes,
+    /// The device that it claims to be, proven once the verdict says so.
+    pub(crate) device: DeviceId,
+    verdict: OnceLock<Result<(), ConnectReturnCode>>,
+    phase: AtomicU8,
+    flight: Mutex<Flight>,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Its control topic is not subscribed to yet: its publishes wait.
+    Opening,
+    /// It works.
+    Open,
+    /// It has been told of its end and takes nothing any more.
+    Closing,
+}
+
+/// The QoS 1 messages of a connection that wait for their commit, the oldest first.
+#[derive(Debug, Default)]
+struct Flight {
+    waiting: VecDeque<(u16, Instant)>,
+}
+
+impl Connection {
+    /// Whether the device may connect: set once, when its credential has been checked.
+    pub(crate) fn set_verdict(&self, verdict: Result<(), ConnectReturnCode>) {
+        // A second verdict would be a fault of ours; the first stands.
+        let _ = self.verdict.set(verdict);
+    }
+
+    /// The verdict, or a refusal while there is none.
+    pub(crate) fn verdict(&self) -> Result<(), ConnectReturnCode> {
+        *self
+            .verdict
+            .get()
+            .unwrap_or(&Err(ConnectReturnCode::NotAuthorized))
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Opening,
+            1 => Phase::Open,
+            _ => Phase::Closing,
+        }
+    }
+
+    /// Moves on to a phase; never back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// Notes that a message waits for its commit. Answers how many do, and whether this one is new: a
+    /// packet identifier that waits already is the same message sent again.
+    pub(crate) fn depart(&self, packet: u16, now: Instant) -> (usize, bool) {
+        let mut flight = lock(&self.flight);
+        let new = flight.waiting.iter().all(|(waiting, _)| *waiting != packet);
+        if new {
+            flight.waiting.push_back((packet, now));
+        }
+        (flight.waiting.len(), new)
+    }
+
+    /// Notes that a message is acknowledged. Answers whether it was waiting.
+    pub(crate) fn arrive(&self, packet: u16) -> bool {
+        let mut flight = lock(&self.flight);
+        let position = flight.waiting.iter().position(|(waiting, _)| *waiting == packet);
+        position
+            .and_then(|position| flight.waiting.remove(position))
+            .is_some()
+    }
+
+    /// Since when the oldest message has been waiting.
+    pub(crate) fn oldest_departure(&self) -> Option<Instant> {
+        lock(&self.flight).waiting.front().map(|(_, since)| *since)
+    }
+
+    fn waiting(&self) -> usize {
+        lock(&self.flight).waiting.len()
+    }
+}
+
+/// Every connection of this process.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    inner: Mutex<Inner>,
+    /// QoS 1 messages of all connections that wait for their PUBACK.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    slots: Vec<Option<Arc<Connection>>>,
+    free: Vec<u32>,
+    by_device: HashMap<DeviceId, u32>,
+    next_nonce: u64,
+}
+
+impl Connections {
+    /// Room for `limit` connections. `first_nonce` is random, so that nonces of two runs differ.
+    pub(crate) fn new(limit: u32, first_nonce: u64) -> Connections {
+        let inner = Inner {
+            slots: vec![None; limit as usize],
+            free: (0..limit).rev().collect(),
+            by_device: HashMap::new(),
+            next_nonce: first_nonce,
+        };
+        Connections {
+            inner: Mutex::new(inner),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Gives a new connection a slot, if one is free.
+    pub(crate) fn open(&self, device: DeviceId) -> Option<Arc<Connection>> {
+        let mut inner = lock(&self.inner);
+        let slot = inner.free.pop()?;
+        inner.next_nonce = inner.next_nonce.wrapping_add(1);
+        let connection = Arc::new(Connection {
+            slot,
+            nonce: inner.next_nonce,
+            control_topic: format!("c/{slot}").into(),
+            device,
+            verdict: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Opening as u8),
+            flight: Mutex::default(),
+        });
+        inner.slots[slot as usize] = Some(Arc::clone(&connection));
+        Some(connection)
+    }
+
+    /// Makes a connection, whose credential was right, the one of its device. Answers the one that it
+    /// replaces, which must be closed.
+    pub(crate) fn admit(&self, connection: &Connection) -> Option<Arc<Connection>> {
+        let mut inner = lock(&self.inner);
+        let replaced = inner.by_device.insert(connection.device, connection.slot)?;
+        inner.slots[replaced as usize]
+            .clone()
+            .filter(|old| old.nonce != connection.nonce)
+    }
+
+    /// Gives the slot of a connection back.
+    pub(crate) fn close(&self, connection: &Connection) {
+        let mut inner = lock(&self.inner);
+        inner.slots[connection.slot as usize] = None;
+        inner.free.push(connection.slot);
+        if inner.by_device.get(&connection.device) == Some(&connection.slot) {
+            inner.by_device.remove(&connection.device);
+        }
+        drop(inner);
+        self.waiting.fetch_sub(connection.waiting(), Ordering::AcqRel);
+    }
+
+    /// The connection in a slot.
+    pub(crate) fn in_slot(&self, slot: u32) -> Option<Arc<Connection>> {
+        lock(&self.inner).slots.get(slot as usize)?.clone()
+    }
+
+    /// The admitted connection of a device.
+    pub(crate) fn of_device(&self, device: DeviceId) -> Option<Arc<Connection>> {
+        let inner = lock(&self.inner);
+        let slot = *inner.by_device.get(&device)?;
+        inner.slots[slot as usize].clone()
+    }
+
+    /// All connections, as they are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+        lock(&self.inner).slots.iter().flatten().cloned().collect()
+    }
+
+    /// [`Connection::depart`], counted.
+    pub(crate) fn depart(&self, connection: &Connection, packet: u16, now: Instant) -> (usize, bool) {
+        let (waiting, new) = connection.depart(packet, now);
+        self.waiting.fetch_add(usize::from(new), Ordering::AcqRel);
+        (waiting, new)
+    }
+
+    /// [`Connection::arrive`], counted.
+    pub(crate) fn arrive(&self, connection: &Connection, packet: u16) -> bool {
+        let waited = connection.arrive(packet);
+        self.waiting.fetch_sub(usize::from(waited), Ordering::AcqRel);
+        waited
+    }
+
+    /// How many messages wait for their PUBACK.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+}
+
+/// A panic while a lock was held leaves data that each of these short sections keeps whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_used_again_and_a_nonce_never() {
+        let connections = Connections::new(1, 7);
+        let first = connections.open(DeviceId(1)).unwrap();
+        assert!(connections.open(DeviceId(2)).is_none(), "the limit holds");
+        connections.close(&first);
+        let second = connections.open(DeviceId(1)).unwrap();
+        assert_eq!(first.slot, second.slot);
+        assert_ne!(first.nonce, second.nonce);
+    }
+
+    #[test]
+    fn a_device_has_one_connection() {
+        let connections = Connections::new(2, 0);
+        let old = connections.open(DeviceId(1)).unwrap();
+        assert!(connections.admit(&old).is_none());
+        let new = connections.open(DeviceId(1)).unwrap();
+        assert_eq!(connections.admit(&new).unwrap().nonce, old.nonce);
+        connections.close(&old);
+        assert_eq!(
+            connections.of_device(DeviceId(1)).unwrap().nonce,
+            new.nonce,
+            "the new one stays"
+        );
+        connections.close(&new);
+        assert!(connections.of_device(DeviceId(1)).is_none());
+    }
+
+    #[test]
+    fn messages_in_flight_are_counted_once() {
+        let connections = Connections::new(1, 0);
+        let connection = connections.open(DeviceId(1)).unwrap();
+        let now = Instant::now();
+        assert_eq!(connections.depart(&connection, 1, now), (1, true));
+        assert_eq!(connections.depart(&connection, 1, now), (1, false));
+        assert_eq!(connections.depart(&connection, 2, now), (2, true));
+        assert!(connections.arrive(&connection, 1));
+        assert!(!connections.arrive(&connection, 1));
+        assert_eq!(connections.waiting(), 1);
+        connections.close(&connection);
+        assert_eq!(connections.waiting(), 0);
+    }
+}

@@ -1,0 +1,213 @@
+//! A lane: commits the readings of its patients, in order, and only then acknowledges them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use homeward_record::decode::{Reason, Rejection};
+use homeward_record::{Clock, PatientId};
+use homeward_store::{Error, Fault, PgPool};
+use tokio::sync::mpsc;
+
+use crate::broker::{Connection, Control, Link};
+use crate::commit::{Commit, Committed};
+use crate::delivery::Delivery;
+use crate::directory::Directory;
+use crate::judge::Plans;
+use crate::message::{Outcome, Part};
+
+/// Readings in one transaction. At 2,000 an insert has most of the speed that it ever gets (design §6), and
+/// a transaction still takes some tens of milliseconds.
+const BATCH_READINGS: usize = 2_000;
+/// How long a reading waits for company when nothing else is to be done.
+const LINGER: Duration = Duration::from_millis(2);
+/// How long to wait before the database is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// Which of how many lanes one is, and so which patients it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneIndex {
+    pub(crate) index: usize,
+    pub(crate) lanes: usize,
+}
+
+impl LaneIndex {
+    /// The lane of a patient, the same while the process lives.
+    pub(crate) fn of(patient: PatientId, lanes: usize) -> usize {
+        // Fibonacci hashing: neighbouring identifiers spread over the lanes.
+        let mixed = patient.0.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(mixed).unwrap_or(0) % lanes
+    }
+
+    /// Whether this is the lane of a patient.
+    pub(crate) fn has(self, patient: PatientId) -> bool {
+        LaneIndex::of(patient, self.lanes) == self.index
+    }
+}
+
+/// One lane.
+pub(crate) struct Lane {
+    pub(crate) index: LaneIndex,
+    pub(crate) pool: PgPool,
+    pub(crate) clock: Clock,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) link: Arc<Link>,
+    /// Back to the intake, for a message whose patient turns out to belong to another lane.
+    pub(crate) intake: mpsc::WeakSender<Delivery>,
+    pub(crate) plans: Plans,
+}
+
+impl Lane {
+    /// Runs until no more parts come and all are committed.
+    pub(crate) async fn run(mut self, mut parts: mpsc::Receiver<Part>) {
+        let mut batch = Vec::new();
+        while let Some(first) = parts.recv().await {
+            let mut readings = first.readings.len();
+            batch.push(first);
+            take_waiting(&mut parts, &mut batch, &mut readings);
+            if readings < BATCH_READINGS {
+                tokio::time::sleep(LINGER).await;
+                take_waiting(&mut parts, &mut batch, &mut readings);
+            }
+            self.commit(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Commits a batch. Where the record refuses its content, it is halved until the culprit is alone, and
+    /// that one is rejected; where the database is away, this waits.
+    async fn commit(&mut self, batch: Vec<Part>) {
+        let mut waiting = VecDeque::from([batch]);
+        while let Some(mut batch) = waiting.pop_front() {
+            let started = Instant::now();
+            match self.try_commit(&mut batch).await {
+                Ok(committed) => {
+                    metrics::histogram!("homeward_ingest_commit_seconds")
+                        .record(started.elapsed().as_secs_f64());
+                    self.acknowledge(batch, &committed);
+                }
+                Err(error) => match error.fault() {
+                    Fault::Conflict => waiting.push_front(batch),
+                    Fault::Away => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "waiting for the database"
+                        );
+                        // The commit may have happened all the same: what the rules remember is in doubt.
+                        self.plans.forget();
+                        tokio::time::sleep(TRY_AGAIN).await;
+                        waiting.push_front(batch);
+                    }
+                    Fault::Content if batch.len() > 1 => {
+                        let second = batch.split_off(batch.len() / 2);
+                        waiting.push_front(second);
+                        waiting.push_front(batch);
+                    }
+                    Fault::Content => {
+                        if let Some(part) = reject(batch, &error) {
+                            waiting.push_front(vec![part]);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// One transaction for all of a batch.
+    async fn try_commit(&mut self, batch: &mut Vec<Part>) -> Result<Committed, Error> {
+        let mut commit = Commit::begin(&self.pool).await?;
+        let moved = commit.verify(&self.directory, batch, self.index).await?;
+        self.send_back(moved);
+        commit.store(batch, &mut self.plans, self.clock.now()).await
+    }
+
+    /// Sends messages to the intake once more. One that finds no room there is forgotten unacknowledged,
+    /// and so its device sends it again.
+    fn send_back(&self, moved: Vec<Part>) {
+        let Some(intake) = self.intake.upgrade() else {
+            return;
+        };
+        for part in moved {
+            if let Some(delivery) = Arc::into_inner(part.message).map(|message| message.delivery) {
+                let _ = intake.try_send(delivery);
+            }
+        }
+    }
+
+    /// Tells the devices what became of their messages.
+    fn acknowledge(&mut self, batch: Vec<Part>, committed: &Committed) {
+        let mut acks: HashMap<u32, (Arc<Connection>, Vec<(u16, u8)>)> = HashMap::new();
+        let mut reports = Vec::new();
+        for (part, counts) in batch.into_iter().zip(&committed.parts) {
+            let Some((message, Outcome { reason, report })) =
+                part.committed(counts.stored, counts.stored_earlier)
+            else {
+                continue;
+            };
+            let receipt = &message.delivery.receipt;
+            let connection = &receipt.connection;
+            if let Some(report) = report {
+                reports.push((connection.control_topic.clone(), connection.nonce, report));
+            }
+            if let Some(packet) = receipt.packet {
+                let (_, acks) = acks
+                    .entry(connection.slot)
+                    .or_insert_with(|| (Arc::clone(connection), Vec::new()));
+                acks.push((packet, reason));
+            }
+        }
+        let acks = acks.into_values();
+        let acks = acks.map(|(connection, acks)| {
+            (
+                connection.control_topic.clone(),
+                connection.nonce,
+                Control::PubAcks(acks),
+            )
+        });
+        self.link.say(reports.into_iter().chain(acks));
+    }
+}
+
+/// Takes what waits in the queue, up to a batch.
+fn take_waiting(parts: &mut mpsc::Receiver<Part>, batch: &mut Vec<Part>, readings: &mut usize) {
+    while *readings < BATCH_READINGS && batch.len() < BATCH_READINGS {
+        let Ok(part) = parts.try_recv() else { return };
+        *readings += part.readings.len();
+        batch.push(part);
+    }
+}
+
+/// Turns a part that the record refuses into a rejection of its message. A rejection that is refused too is
+/// given up, unacknowledged and with an error in the log.
+fn reject(batch: Vec<Part>, error: &Error) -> Option<Part> {
+    let mut part = batch.into_iter().next()?;
+    let device_id = part.message.delivery.device;
+    let cause = error as &dyn std::error::Error;
+    if part.readings.is_empty() {
+        tracing::error!(%device_id, error = cause, "the record takes neither a message nor its rejection");
+        return None;
+    }
+    tracing::error!(%device_id, error = cause, "the record refuses a message");
+    part.readings.clear();
+    let detail = "the record could not store this message, though each of its readings was well-formed";
+    part.rejected
+        .push(Rejection::new(None, Reason::Unstorable, detail));
+    Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patients_spread_over_the_lanes() {
+        for lanes in 1..=8 {
+            let mut counts = vec![0; lanes];
+            (1001..2001).for_each(|id| counts[LaneIndex::of(PatientId(id), lanes)] += 1);
+            let fair = 1000 / lanes;
+            assert!(
+                counts.iter().all(|count| *count > fair * 8 / 10),
+                "{lanes} lanes: {counts:?}"
+            );
+        }
+    }
+}

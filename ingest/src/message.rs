@@ -1,0 +1,108 @@
+//! A message between decoding and its acknowledgement.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use homeward_record::decode::{Reason, Rejection};
+use homeward_record::{ErrorReport, PatientId, Reading};
+
+use crate::broker::{Control, Downlink, NOT_AUTHORIZED, PAYLOAD_INVALID, STORED_EARLIER, SUCCESS};
+use crate::delivery::Delivery;
+use crate::directory::Known;
+
+/// A message whose parts are on their way through the lanes. Nearly always it has one part: only the
+/// backlog of a device that moved from one patient to another has more.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) delivery: Delivery,
+    parts_left: AtomicUsize,
+    stored: AtomicU64,
+    stored_earlier: AtomicU64,
+    rejected: Mutex<Vec<Rejection>>,
+}
+
+/// The part of a message that one lane commits.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) message: Arc<Message>,
+    /// What the readings' patients were taken from.
+    pub(crate) known: Arc<Known>,
+    pub(crate) readings: Vec<(PatientId, Reading)>,
+    pub(crate) rejected: Vec<Rejection>,
+}
+
+/// What became of a message, once all of it is committed.
+pub(crate) struct Outcome {
+    /// The reason of its PUBACK.
+    pub(crate) reason: u8,
+    /// What the device is told beside that.
+    pub(crate) report: Option<Control>,
+}
+
+impl Message {
+    pub(crate) fn new(delivery: Delivery, parts: usize) -> Arc<Message> {
+        Arc::new(Message {
+            delivery,
+            parts_left: AtomicUsize::new(parts),
+            stored: AtomicU64::new(0),
+            stored_earlier: AtomicU64::new(0),
+            rejected: Mutex::default(),
+        })
+    }
+}
+
+impl Part {
+    /// Notes that the part is committed. Answers the outcome of the message if it was the last.
+    pub(crate) fn committed(self, stored: u64, stored_earlier: u64) -> Option<(Arc<Message>, Outcome)> {
+        let message = self.message;
+        message.stored.fetch_add(stored, Ordering::AcqRel);
+        message.stored_earlier.fetch_add(stored_earlier, Ordering::AcqRel);
+        if !self.rejected.is_empty() {
+            message
+                .rejected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(self.rejected);
+        }
+        let last = message.parts_left.fetch_sub(1, Ordering::AcqRel) == 1;
+        last.then(|| {
+            let outcome = message.outcome();
+            (message, outcome)
+        })
+    }
+}
+
+impl Message {
+    fn outcome(&self) -> Outcome {
+        let stored = self.stored.load(Ordering::Acquire);
+        let stored_earlier = self.stored_earlier.load(Ordering::Acquire);
+        let rejected = std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner));
+        let reason = if stored > 0 {
+            SUCCESS
+        } else if stored_earlier > 0 {
+            STORED_EARLIER
+        } else if rejected
+            .iter()
+            .any(|rejection| rejection.reason == Reason::NotAuthorized)
+        {
+            NOT_AUTHORIZED
+        } else if !rejected.is_empty() {
+            PAYLOAD_INVALID
+        } else {
+            SUCCESS
+        };
+        let report = (!rejected.is_empty()).then(|| {
+            let delivery = &self.delivery;
+            let report = ErrorReport::new(
+                &delivery.topic,
+                delivery.receipt.packet,
+                delivery.received_at,
+                usize::try_from(stored + stored_earlier).unwrap_or(usize::MAX),
+                &rejected,
+            );
+            let json = serde_json::to_vec(&report).expect("a report is plain data");
+            Control::Deliver(Downlink::Errors, json.into())
+        });
+        Outcome { reason, report }
+    }
+}
