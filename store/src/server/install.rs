@@ -11,7 +11,8 @@ use super::ServerError;
 const MIN_MAJOR: u32 = 15;
 
 /// Where distributions put server programs, one folder a release.
-const RELEASE_FOLDERS: [(&str, &str, &str); 2] = [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin")];
+const RELEASE_FOLDERS: [(&str, &str, &str); 2] =
+    [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin")];
 
 /// The programs of one installed PostgreSQL release.
 #[derive(Clone, Debug)]
@@ -26,7 +27,9 @@ impl Programs {
         let mut newest: Option<(u32, Self)> = None;
         for folder in candidate_folders().await {
             let programs = Self { folder };
-            let Some(release) = programs.usable_release().await else { continue };
+            let Some(release) = programs.usable_release().await else {
+                continue;
+            };
             let wanted = major.map_or(release >= MIN_MAJOR, |major| release == major);
             if wanted && newest.as_ref().is_none_or(|(found, _)| release > *found) {
                 newest = Some((release, programs));
@@ -62,7 +65,9 @@ impl Programs {
 async fn candidate_folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for (parent, prefix, suffix) in RELEASE_FOLDERS {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
         let releases = entries.flatten().filter(|entry| {
             entry
                 .file_name()
@@ -83,14 +88,26 @@ async fn candidate_folders() -> Vec<PathBuf> {
 
 /// What a program prints when asked `argument`, or `None` when it cannot be run or fails.
 async fn output_of(program: &Path, argument: &str) -> Option<String> {
-    let output = Command::new(program).arg(argument).stderr(Stdio::null()).output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = Command::new(program)
+        .arg(argument)
+        .stderr(Stdio::null())
+        .output()
+        .await
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The release in a line such as `postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)`.
 fn release_in(version: &str) -> Option<u32> {
     let number = version.split_whitespace().nth(2)?;
-    number.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+    number
+        .split(|character: char| !character.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,109 @@
+//! The server's settings files, each written as a whole.
+
+use std::path::Path;
+
+use super::account::Account;
+use super::{ADMINISTRATOR, PORT, ROLE, ServerOptions};
+
+/// `local.conf` of a new cluster.
+pub(super) const LOCAL_CONF: &str =
+    "# Settings of your own, which come after Homeward's. Restart Homeward after a change.\n";
+
+/// `postgresql.conf`. A file `local.conf` beside it is read last, so that an operator's own settings
+/// stay.
+pub(super) fn postgresql_conf(socket_folder: &Path, options: &ServerOptions) -> String {
+    let socket_folder = socket_folder.display().to_string().replace('\'', "''");
+    let ServerOptions {
+        fsync,
+        max_background_workers,
+        max_connections,
+    } = options;
+    let fsync = if *fsync { "on" } else { "off" };
+    // The launcher of the background workers, the workers, and two helpers of parallel queries.
+    let max_worker_processes = max_background_workers + 3;
+    format!(
+        "# Written by Homeward at every start. Put settings of your own into local.conf beside this file.
+
+# Nobody reaches the server from outside this machine, nor another user of it.
+listen_addresses = ''
+port = {PORT}
+unix_socket_directories = '{socket_folder}'
+unix_socket_permissions = 0700
+max_connections = {max_connections}
+
+shared_preload_libraries = 'timescaledb'
+timescaledb.max_background_workers = {max_background_workers}
+max_worker_processes = {max_worker_processes}
+# Nothing about a patient record's server leaves the machine.
+timescaledb.telemetry_level = off
+# A query over a long window locks every chunk that it touches.
+max_locks_per_transaction = 256
+
+# Durability. An acknowledgement means that a reading is on disk, so a commit waits for the disk.
+fsync = {fsync}
+synchronous_commit = on
+full_page_writes = {fsync}
+
+# Memory, for a machine with 2 GB that runs Homeward too. The cache holds the index pages that the hot
+# week of readings is inserted into.
+shared_buffers = 256MB
+effective_cache_size = 1GB
+work_mem = 16MB
+maintenance_work_mem = 128MB
+
+# Readings arrive in the order of time but are keyed by patient, so that inserts touch pages everywhere
+# and the first touch after a checkpoint writes the whole page to the log: make checkpoints rare and
+# the pages small. A crash then costs at most the replay of this much log, well under a minute.
+wal_compression = on
+checkpoint_timeout = 15min
+max_wal_size = 2GB
+min_wal_size = 256MB
+
+# Solid-state disks read anywhere at nearly the same cost.
+random_page_cost = 1.1
+# Queries are short; compiling them takes longer than running them.
+jit = off
+
+# The log may be read by people who may not read the record: no values, neither as parameters nor in
+# the details of an error.
+log_error_verbosity = terse
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+log_line_prefix = '%m [%p] %q%u@%d '
+log_timezone = 'UTC'
+
+timezone = 'UTC'
+datestyle = 'iso'
+lc_messages = 'C'
+default_text_search_config = 'pg_catalog.english'
+
+include_if_exists = 'local.conf'
+"
+    )
+}
+
+/// `pg_hba.conf`: who may connect. Only through the socket, known by the operating system's account.
+pub(super) fn pg_hba_conf() -> String {
+    format!(
+        "# Written by Homeward at every start.
+# TYPE  DATABASE  USER  METHOD
+local   all       {ROLE}  peer map=homeward
+local   all       {ADMINISTRATOR}  peer map=homeward
+"
+    )
+}
+
+/// `pg_ident.conf`: the accounts that may take these roles. They control the server's files and process
+/// anyway.
+pub(super) fn pg_ident_conf(accounts: &[&Account]) -> String {
+    let mut names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut conf = String::from("# Written by Homeward at every start.\n# MAP  ACCOUNT  ROLE\n");
+    for name in names {
+        for role in [ROLE, ADMINISTRATOR] {
+            conf.push_str(&format!("homeward  \"{}\"  {role}\n", name.replace('"', "\"\"")));
+        }
+    }
+    conf
+}
