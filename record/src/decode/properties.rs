@@ -1,8 +1,20 @@
 //! What holds of every message, valid or not, as a function for tests and fuzz targets.
 
+use chrono::{DateTime, TimeDelta};
+
 use super::{DecodeContext, MAX_CLOCK_AHEAD, MAX_DETAIL, MAX_PAYLOAD, MAX_READINGS, Upload, decode, native};
 use crate::report::ErrorReport;
 use crate::{DeviceTopic, PayloadKind};
+
+/// The context of made-up messages: they arrive at ten past eight on 22 November 2026, from devices whose
+/// clocks show an hour more than UTC.
+pub fn context() -> DecodeContext {
+    DecodeContext {
+        received_at: DateTime::from_timestamp(1_795_335_000, 0).expect("a time of this century"),
+        retention: TimeDelta::days(3650),
+        utc_offset: TimeDelta::hours(1),
+    }
+}
 
 /// Decodes a message and checks what has to hold of the outcome.
 ///

@@ -3,17 +3,9 @@
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
-use super::properties::{check_decode, check_topic};
-use super::{DecodeContext, MAX_PAYLOAD, Reason};
+use super::properties::{check_decode, check_topic, context};
+use super::{MAX_PAYLOAD, Reason};
 use crate::PayloadKind;
-
-fn context() -> DecodeContext {
-    DecodeContext {
-        received_at: "2026-11-22T08:10:00Z".parse().unwrap(),
-        retention: TimeDelta::days(3650),
-        utc_offset: TimeDelta::zero(),
-    }
-}
 
 const KINDS: [PayloadKind; 4] = [
     PayloadKind::Readings,
@@ -52,6 +44,7 @@ fn the_edges_of_time() {
     let micro = TimeDelta::microseconds(1);
     let table = [
         (oldest, None),
+        (newest + TimeDelta::nanoseconds(999), None),
         (oldest - micro, Some(Reason::TooOld)),
         (newest, None),
         (newest + micro, Some(Reason::InFuture)),

@@ -3,17 +3,9 @@
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use proptest::prelude::*;
 
-use crate::decode::properties::check_decode;
+use crate::decode::properties::{check_decode, context};
 use crate::decode::{DecodeContext, Reason, Upload};
 use crate::{Metric, PayloadKind, unit};
-
-fn context() -> DecodeContext {
-    DecodeContext {
-        received_at: "2026-11-22T08:10:00Z".parse().unwrap(),
-        retention: TimeDelta::days(3650),
-        utc_offset: TimeDelta::hours(1),
-    }
-}
 
 fn captured() -> DateTime<Utc> {
     context().received_at - TimeDelta::milliseconds(1_500)

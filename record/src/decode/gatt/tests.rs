@@ -4,18 +4,10 @@ use insta::assert_snapshot;
 use super::*;
 use crate::PayloadKind;
 use crate::decode::decode;
+use crate::decode::properties::context;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
-}
-
-/// The device's clock shows an hour more than UTC.
-fn context() -> DecodeContext {
-    DecodeContext {
-        received_at: at("2026-11-22T08:10:00Z"),
-        retention: TimeDelta::days(3650),
-        utc_offset: TimeDelta::hours(1),
-    }
 }
 
 const CAPTURED: &str = "2026-11-22T08:09:30.125Z";

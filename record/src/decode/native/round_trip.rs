@@ -4,17 +4,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::decode::properties::check_decode;
-use crate::decode::{DecodeContext, Reason};
+use crate::decode::Reason;
+use crate::decode::properties::{check_decode, context};
 use crate::{Context, Metric, PayloadKind, Reading, unit};
-
-fn context() -> DecodeContext {
-    DecodeContext {
-        received_at: "2026-11-22T08:10:00Z".parse().unwrap(),
-        retention: TimeDelta::days(3650),
-        utc_offset: TimeDelta::zero(),
-    }
-}
 
 /// A measurement in JSON, and the readings that it is; without their time.
 type Measurement = (Json, Vec<Reading>);
@@ -278,61 +270,58 @@ proptest! {
     }
 }
 
-/// Messages of the right shape out of any of the fields, values and types.
+/// Measurements out of any fields and values, most of them wrong in some way, some of them right.
 fn any_message() -> impl Strategy<Value = String> {
-    let fields = [
-        "type",
-        "at",
-        "from",
-        "value",
-        "unit",
-        "systolic",
-        "diastolic",
-        "pulse",
-        "irregular_pulse",
-        "sample",
-        "meal",
-        "colour",
-        "ty\\u0070e",
+    const OPTIONAL: [&str; 12] = [
+        r#""from":"2026-11-22T07:00:00+00:00""#,
+        r#""from":null"#,
+        r#""unit":"mg/dL""#,
+        r#""unit":"kPa""#,
+        r#""unit":"\ud800""#,
+        r#""systolic":150,"diastolic":-0.0"#,
+        r#""systolic":30,"diastolic":1e1"#,
+        r#""pulse":72"#,
+        r#""irregular_pulse":true"#,
+        r#""sample":"interstitial""#,
+        r#""meal":"bef\u006fre""#,
+        r#""colour":[{"\u0000":1e999}]"#,
     ];
-    let values = [
-        "\"heart_rate\"",
-        "\"blood_pressure\"",
-        "\"glucose\"",
-        "\"steps\"",
-        "\"consciousness\"",
-        "\"A\"",
-        "\"2026-11-22T08:00:00Z\"",
-        "\"2026-11-22T07:00:00+00:00\"",
-        "\"2026-11-22T07:59:60.9999999Z\"",
+    const TYPES: [&str; 8] = [
+        r#""spo2""#,
+        r#""blood_pressure""#,
+        r#""glucose""#,
+        r#""steps""#,
+        r#""consciousness""#,
+        r#""supplemental_\u006fxygen""#,
+        "null",
+        "7",
+    ];
+    const TIMES: [&str; 4] = [
+        r#""2026-11-22T08:00:00Z""#,
+        r#""2026-11-22T07:59:60.9999999Z""#,
+        r#""2026-11-22T08:00:00""#,
+        "{}",
+    ];
+    const VALUES: [&str; 9] = [
         "72",
-        "120",
         "-0.0",
+        "5.5e0",
         "1e999",
         "1e-400",
         "18446744073709551616",
-        "0.1e1",
+        r#""A""#,
         "null",
-        "true",
         "[]",
-        "{}",
-        "\"mg/dL\"",
-        "\"kPa\"",
-        "\"\\ud800\"",
-        "\"\\u0000\"",
-        "\"interstitial\"",
-        "\"before\"",
     ];
-    let field = (
-        prop::sample::select(fields.to_vec()),
-        prop::sample::select(values.to_vec()),
-    );
-    let item = prop::collection::vec(field, 0..7).prop_map(|fields| {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| format!("\"{name}\":{value}"))
-            .collect();
-        format!("{{{}}}", fields.join(","))
-    });
+    let item = (
+        prop::sample::select(&TYPES[..]),
+        prop::sample::select(&TIMES[..]),
+        prop::sample::select(&VALUES[..]),
+        prop::collection::vec(prop::sample::select(&OPTIONAL[..]), 0..3),
+    )
+        .prop_map(|(kind, at, value, optional)| {
+            let optional: String = optional.iter().map(|field| format!(",{field}")).collect();
+            format!(r#"{{"value":{value},"type":{kind},"at":{at}{optional}}}"#)
+        });
     prop::collection::vec(item, 0..6).prop_map(|items| format!("{{\"readings\":[{}]}}", items.join(",")))
 }

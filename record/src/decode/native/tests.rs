@@ -2,19 +2,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use insta::assert_snapshot;
 
 use super::*;
+use crate::decode::properties::context;
 use crate::decode::{MAX_DETAIL, MAX_PAYLOAD, Rejection};
 use crate::{Context, Metric, PayloadKind, Reading, decode};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
-}
-
-fn context() -> DecodeContext {
-    DecodeContext {
-        received_at: at("2026-11-22T08:10:00Z"),
-        retention: TimeDelta::days(3650),
-        utc_offset: TimeDelta::zero(),
-    }
 }
 
 fn read(payload: &str) -> Upload {
@@ -229,6 +222,7 @@ fn a_refusal_names_the_field() {
         format!(r#"{pressure}, "systolic": "120", "diastolic": 80"#),
         format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "unit": "mmHg""#),
         format!(r#"{pressure}, "systolic": 80, "diastolic": 120"#),
+        format!(r#"{pressure}, "systolic": 80, "diastolic": 80"#),
         format!(r#"{pressure}, "systolic": 50, "diastolic": 30, "unit": "kPa""#),
         format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "pulse": 0"#),
         format!(r#"{pressure}, "systolic": 120, "diastolic": 80, "irregular_pulse": 1"#),
@@ -241,6 +235,7 @@ fn a_refusal_names_the_field() {
         format!(r#"{steps}, "value": 812.5, "from": "2026-11-22T07:00:00Z""#),
         r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": "alert""#.into(),
         r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": 0"#.into(),
+        r#""type": "consciousness", "at": "2026-11-22T08:00:00Z", "value": "A", "unit": "1""#.into(),
     ];
     let refusals: Vec<_> = refusals.iter().map(|fields: &String| refusal(fields)).collect();
     assert_snapshot!(refusals.join("\n"), @r#"
@@ -270,6 +265,7 @@ fn a_refusal_names_the_field() {
     InvalidField systolic: invalid type: string "120", expected a number
     InvalidUnit unit: "mmHg" is not a unit of this type: expected mm[Hg] or kPa
     Implausible diastolic: 120 mm[Hg] is not below the systolic 80 mm[Hg]
+    Implausible diastolic: 80 mm[Hg] is not below the systolic 80 mm[Hg]
     Implausible systolic: 375.031 mm[Hg] is outside the plausible 40 to 300
     Implausible pulse: 0 /min is outside the plausible 20 to 300
     InvalidField irregular_pulse: invalid type: integer `1`, expected a boolean
@@ -282,6 +278,7 @@ fn a_refusal_names_the_field() {
     InvalidField value: 812.5 is not a whole number of steps
     InvalidField value: has to be one of A, C, V, P, U, as a text
     InvalidField value: has to be one of A, C, V, P, U, as a text
+    InvalidField unit: is no field of this type of reading
     "#);
 }
 
@@ -365,11 +362,18 @@ fn the_most_readings_are_taken() {
     let item = |second: usize| {
         let at = at("2026-11-22T08:00:00Z") - TimeDelta::seconds(i64::try_from(second).unwrap());
         // Written tight, as a device with much to say would.
-        format!(r#"{{"type":"spo2","at":"{}","value":9}}"#, at.format("%FT%TZ")).replace(":9}", ":97}")
+        format!(r#"{{"type":"spo2","at":"{}","value":97}}"#, at.format("%FT%TZ"))
     };
-    let items: Vec<_> = (0..MAX_READINGS).map(item).collect();
+    let mut items: Vec<_> = (0..MAX_READINGS).map(item).collect();
     let upload = read(&format!(r#"{{"readings":[{}]}}"#, items.join(",")));
     assert_eq!((upload.readings.len(), upload.rejected.len()), (MAX_READINGS, 0));
+    // As many, one of them wrong.
+    items[500] = "0".into();
+    let upload = read(&format!(r#"{{"readings":[{}]}}"#, items.join(",")));
+    assert_eq!(
+        (upload.readings.len(), upload.rejected.len()),
+        (MAX_READINGS - 1, 1)
+    );
 }
 
 #[test]
