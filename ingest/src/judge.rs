@@ -187,7 +187,7 @@ fn judge_by(rule: &LiveRule, patient: PatientId, index: usize, rows: &[&BatchRow
         let before = state.take().unwrap_or_else(|| rule.state.clone());
         let (after, effects) = step(&rule.definition, before, &observation);
         for effect in effects {
-            write(rule, effect, &mut writes);
+            write(rule, effect, observation.is_late(), &mut writes);
         }
         state = Some(after);
     }
@@ -206,7 +206,7 @@ fn judge_by(rule: &LiveRule, patient: PatientId, index: usize, rows: &[&BatchRow
 
 /// Adds an effect to the writes of a rule, together with those that concern the same episode: a batch
 /// writes an episode once, however many of its readings belong to it.
-fn write(rule: &LiveRule, effect: Effect, writes: &mut Vec<EpisodeWrite>) {
+fn write(rule: &LiveRule, effect: Effect, is_late: bool, writes: &mut Vec<EpisodeWrite>) {
     match effect {
         Effect::Raise {
             onset,
@@ -216,7 +216,10 @@ fn write(rule: &LiveRule, effect: Effect, writes: &mut Vec<EpisodeWrite>) {
         } => {
             writes.push(insert(rule, late, onset, point, worst, false));
         }
-        Effect::Late { onset, latest, worst } => writes.push(insert(rule, true, onset, latest, worst, true)),
+        // Overtaken by a newer reading, but not late: it was true minutes ago, and a team wants to know.
+        Effect::Late { onset, latest, worst } => {
+            writes.push(insert(rule, is_late, onset, latest, worst, true));
+        }
         Effect::Continue { latest: to, worst: w } => match open(writes) {
             EpisodeWrite::Insert { latest, worst, .. } => (*latest, *worst) = (to, w),
             EpisodeWrite::Update { further, .. } => *further = Some((to, w)),
@@ -243,7 +246,6 @@ fn write(rule: &LiveRule, effect: Effect, writes: &mut Vec<EpisodeWrite>) {
             for write in writes.iter_mut().rev() {
                 match write {
                     EpisodeWrite::Insert {
-                        late: true,
                         cleared: true,
                         onset,
                         latest,

@@ -135,7 +135,7 @@ impl Lane {
 
     /// Tells the devices what became of their messages.
     fn acknowledge(&mut self, batch: Vec<Part>, committed: &Committed) {
-        let mut acks: HashMap<u32, (Arc<Connection>, Vec<(u16, u8)>)> = HashMap::new();
+        let mut acks: HashMap<u32, (Arc<Connection>, PubAcks)> = HashMap::new();
         let mut reports = Vec::new();
         for (part, counts) in batch.into_iter().zip(&committed.parts) {
             let Some((message, Outcome { reason, report })) =
@@ -166,6 +166,9 @@ impl Lane {
         self.link.say(reports.into_iter().chain(acks));
     }
 }
+
+/// Packet identifiers and reasons.
+type PubAcks = Vec<(u16, u8)>;
 
 /// Takes what waits in the queue, up to a batch.
 fn take_waiting(parts: &mut mpsc::Receiver<Part>, batch: &mut Vec<Part>, readings: &mut usize) {

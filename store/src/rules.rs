@@ -226,7 +226,7 @@ async fn write_episode(
                 "UPDATE episode SET latest_at = $4, latest_value = $5, latest_metric = $6,
                      worst_at = $7, worst_value = $8, worst_metric = $9
                  WHERE episode_id = (SELECT max(episode_id) FROM episode
-                     WHERE patient_id = $1 AND code = $2 AND onset_at = $3 AND late)",
+                     WHERE patient_id = $1 AND code = $2 AND onset_at = $3)",
                 patient.0,
                 code,
                 onset_at,

@@ -19,8 +19,8 @@ pub(crate) struct Link {
 impl Link {
     /// Connects. `build` makes a link of the given name, since rumqttd does not name the type of its router.
     pub(crate) fn new(
-        build: impl Fn(&str) -> Result<(LinkTx, LinkRx, Notification), LinkError>,
-    ) -> Result<Link, LinkError> {
+        build: impl Fn(&str) -> Result<(LinkTx, LinkRx, Notification), Box<LinkError>>,
+    ) -> Result<Link, Box<LinkError>> {
         let (tx, rx, _) = build("homeward")?;
         Ok(Link {
             tx: Mutex::new(tx),

@@ -54,7 +54,7 @@ pub enum BrokerError {
     Threads(#[source] std::io::Error),
     /// The router refused the process itself.
     #[error("could not connect to the broker's own router")]
-    Router(#[from] rumqttd::local::LinkError),
+    Router(#[source] Box<rumqttd::local::LinkError>),
 }
 
 /// A running broker.
@@ -76,9 +76,14 @@ impl Broker {
         tasks: &TaskTracker,
     ) -> Result<Broker, BrokerError> {
         let router = Router::new(0, router_config(shared.limits.connections)).spawn();
-        let link = Arc::new(Link::new(|name| {
-            rumqttd::local::LinkBuilder::new(name, router.clone()).build()
-        })?);
+        let link = Arc::new(
+            Link::new(|name| {
+                rumqttd::local::LinkBuilder::new(name, router.clone())
+                    .build()
+                    .map_err(Box::new)
+            })
+            .map_err(BrokerError::Router)?,
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONNECTION_THREADS)
             .thread_name("mqtt")
