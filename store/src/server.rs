@@ -25,7 +25,7 @@ mod install;
 mod settings;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -167,11 +167,14 @@ impl LocalServer {
             command.arg("--no-sync");
         }
         run(command, "make a PostgreSQL cluster").await?;
-        fs::rename(&unfinished, data)
-            .map_err(|source| ServerError::folder("put into place", data, source))?;
-        self.folders
-            .write_settings("local.conf", settings::LOCAL_CONF, &self.account)?;
-        Ok(())
+
+        // What initdb found out about the machine stays in postgresql.conf; ours comes after it.
+        let main = unfinished.join("postgresql.conf");
+        let appended = File::options().append(true).open(&main);
+        appended
+            .and_then(|mut file| file.write_all(settings::INCLUDE.as_bytes()))
+            .map_err(|source| ServerError::folder("write", &main, source))?;
+        fs::rename(&unfinished, data).map_err(|source| ServerError::folder("put into place", data, source))
     }
 
     /// Writes the settings files and says whether any of them was different.
@@ -179,8 +182,8 @@ impl LocalServer {
         let mut changed = false;
         for (name, content) in [
             (
-                "postgresql.conf",
-                settings::postgresql_conf(&self.folders.socket, options),
+                "homeward.conf",
+                settings::homeward_conf(&self.folders.socket, options),
             ),
             ("pg_hba.conf", settings::pg_hba_conf()),
             (
@@ -391,7 +394,10 @@ pub fn url_in(data_dir: &Path, database: &str) -> Option<String> {
 
 fn url(socket: &Path, database: &str) -> String {
     let socket = percent_encode(socket.as_os_str().as_encoded_bytes());
-    format!("postgres://{ROLE}@{socket}:{PORT}/{}", percent_encode(database.as_bytes()))
+    format!(
+        "postgres://{ROLE}@{socket}:{PORT}/{}",
+        percent_encode(database.as_bytes())
+    )
 }
 
 /// Encodes what a URL would otherwise read as its own syntax.
@@ -576,7 +582,10 @@ mod tests {
         let server = start(&folder).await;
         let second = LocalServer::start(folder.path(), QUICK).await;
         assert!(matches!(second, Err(ServerError::InUse { .. })), "{second:?}");
-        assert_eq!(url_in(folder.path(), DATABASE), Some(server.database_url(DATABASE)));
+        assert_eq!(
+            url_in(folder.path(), DATABASE),
+            Some(server.database_url(DATABASE))
+        );
         assert_eq!(url_in(&folder.path().join("elsewhere"), DATABASE), None);
         server.stop().await.unwrap();
     }
@@ -593,11 +602,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_folder_that_is_closed_to_others_works_for_root_too() {
+        let folder = data_folder();
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(folder.path(), closed).unwrap();
+        let server = start(&folder).await;
+        let home = fs::canonicalize(folder.path().join("postgresql")).unwrap();
+        store_a_row(&server).await;
+        server.stop().await.unwrap();
+
+        let server = start(&folder).await;
+        assert_eq!(stored_rows(&server).await, [7]);
+        server.stop().await.unwrap();
+        fs::remove_dir_all(home).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_failed_start_tells_what_postgresql_says() {
         let folder = data_folder();
         start(&folder).await.stop().await.unwrap();
         fs::write(
-            folder.path().join("postgresql/data/local.conf"),
+            folder.path().join("postgresql/data/postgresql.conf"),
             "work_mem = 'plenty'\n",
         )
         .unwrap();

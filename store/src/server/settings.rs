@@ -1,17 +1,18 @@
-//! The server's settings files, each written as a whole.
+//! The server's settings.
 
 use std::path::Path;
 
 use super::account::Account;
 use super::{ADMINISTRATOR, PORT, ROLE, ServerOptions};
 
-/// `local.conf` of a new cluster.
-pub(super) const LOCAL_CONF: &str =
-    "# Settings of your own, which come after Homeward's. Restart Homeward after a change.\n";
+/// The end of `postgresql.conf`, which is otherwise as initdb made it for the machine.
+pub(super) const INCLUDE: &str = "
+# Homeward's settings, written anew at every start. Put settings of your own below this line.
+include = 'homeward.conf'
+";
 
-/// `postgresql.conf`. A file `local.conf` beside it is read last, so that an operator's own settings
-/// stay.
-pub(super) fn postgresql_conf(socket_folder: &Path, options: &ServerOptions) -> String {
+/// `homeward.conf`: what Homeward needs, and what suits it.
+pub(super) fn homeward_conf(socket_folder: &Path, options: &ServerOptions) -> String {
     let socket_folder = socket_folder.display().to_string().replace('\'', "''");
     let ServerOptions {
         fsync,
@@ -22,7 +23,8 @@ pub(super) fn postgresql_conf(socket_folder: &Path, options: &ServerOptions) -> 
     // The launcher of the background workers, the workers, and two helpers of parallel queries.
     let max_worker_processes = max_background_workers + 3;
     format!(
-        "# Written by Homeward at every start. Put settings of your own into local.conf beside this file.
+        "# Written by Homeward at every start. Settings of your own belong into postgresql.conf, below the line
+# that includes this file.
 
 # Nobody reaches the server from outside this machine, nor another user of it.
 listen_addresses = ''
@@ -53,7 +55,7 @@ maintenance_work_mem = 128MB
 
 # Readings arrive in the order of time but are keyed by patient, so that inserts touch pages everywhere
 # and the first touch after a checkpoint writes the whole page to the log: make checkpoints rare and
-# the pages small. A crash then costs at most the replay of this much log, well under a minute.
+# the pages small. The price is that a start after a crash may have this much log to replay.
 wal_compression = on
 checkpoint_timeout = 15min
 max_wal_size = 2GB
@@ -64,20 +66,14 @@ random_page_cost = 1.1
 # Queries are short; compiling them takes longer than running them.
 jit = off
 
-# The log may be read by people who may not read the record: no values, neither as parameters nor in
-# the details of an error.
+# The log may be read by people who may not read the record: neither the parameters of statements nor
+# the details of errors, which quote rows.
 log_error_verbosity = terse
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_line_prefix = '%m [%p] %q%u@%d '
 log_timezone = 'UTC'
-
 timezone = 'UTC'
-datestyle = 'iso'
-lc_messages = 'C'
-default_text_search_config = 'pg_catalog.english'
-
-include_if_exists = 'local.conf'
 "
     )
 }
