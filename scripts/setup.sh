@@ -59,7 +59,7 @@ require_root() {
     return 0
   fi
   fail "this needs root, and you are not root and cannot use sudo. Ask an administrator to run" \
-    "    $here/setup.sh" "or to install: $*"
+    "    $here/setup.sh" "which installs: $*"
 }
 
 install_packages() {
@@ -93,6 +93,7 @@ remove_no_cluster_setting() {
 
 # Prints the mirror from which this system installs the main section of suite $1.
 system_mirror() {
+  # shellcheck disable=SC2016 # apt-get replaces these
   apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
     'Identifier: Packages' |
     while read -r uri release component; do
@@ -151,10 +152,13 @@ database_packages() {
 }
 
 install_on_debian() {
-  local release=$1 build_packages=$2 database_packages=""
-  if need_database; then database_packages=$(database_packages "$release"); fi
+  local release=$1 build_packages=$2 database_packages="" from_source=""
+  if need_database; then
+    database_packages=$(database_packages "$release")
+    if [[ $release == 12 ]]; then from_source="and TimescaleDB, built from source"; fi
+  fi
   # shellcheck disable=SC2086
-  require_root $build_packages $database_packages
+  require_root $build_packages $database_packages "$from_source"
 
   work=$(mktemp -d)
   trap 'remove_no_cluster_setting; as_root rm -rf -- "$work"' EXIT
@@ -167,7 +171,7 @@ install_on_debian() {
   [[ -n $database_packages ]] || return 0
   # shellcheck disable=SC2086
   install_server_packages $database_packages
-  if [[ $release == 12 ]]; then build_timescaledb /usr/lib/postgresql/15/bin; fi
+  if [[ -n $from_source ]]; then build_timescaledb /usr/lib/postgresql/15/bin; fi
 }
 
 # --- the steps ------------------------------------------------------------------------------------

@@ -81,7 +81,8 @@ if [[ -d $committed ]]; then old=$committed; else old=$work/empty; fi
 if diff -rq "$old" "$work/sqlx" >"$work/differences"; then exit 0; fi
 
 if [[ ${1:-} == --check ]]; then
-  sed -e "s|$work/sqlx|the queries|; s|^Only in $old: |no longer a query: |" "$work/differences" >&2
+  sed -E -e "s|^Only in $work/sqlx: |not described: |" -e "s|^Only in $old: |no longer a query: |" \
+    -e 's|^Files .*/(query-[0-9a-f]+\.json) differ$|described differently now: \1|' "$work/differences" >&2
   fail ".sqlx/ does not match the queries and migrations: run scripts/sqlx-prepare.sh and commit .sqlx/"
 fi
 rm -rf -- "$committed"

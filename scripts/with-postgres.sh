@@ -93,7 +93,8 @@ CONF
 }
 
 bin=$(find_postgres_with_timescaledb) ||
-  fail "found no PostgreSQL $MIN_POSTGRES or newer with TimescaleDB $MIN_TIMESCALEDB or newer; run scripts/setup.sh"
+  fail "found no PostgreSQL $MIN_POSTGRES or newer with TimescaleDB $MIN_TIMESCALEDB or newer." \
+    "Run scripts/setup.sh, or set HOMEWARD_TEST_DATABASE_URL to a server for tests."
 remove_abandoned_clusters
 cluster=$(mktemp -d "$PREFIX-$$.XXXXXX")
 trap 'remove_cluster "$cluster"' EXIT
