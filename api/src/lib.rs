@@ -1,1 +1,30 @@
-//! Under construction.
+//! The HTTP interface.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
+//! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
+//! | `GET /api/v1/alerts` | episodes, latest first |
+//! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
+//! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
+//! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
+//!
+//! Everything under `/api` needs a bearer token. Errors are problem documents (RFC 9457). Times are RFC 3339
+//! in UTC, values in the stored units of their metrics, named by UCUM codes.
+
+mod alerts;
+mod auth;
+mod error;
+mod health;
+mod metrics;
+mod readings;
+mod request;
+mod routes;
+mod series;
+mod serve;
+mod trends;
+
+#[cfg(test)]
+mod testing;
+
+pub use serve::{ApiState, serve};

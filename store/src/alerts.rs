@@ -4,12 +4,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
+use homeward_record::{EpisodeId, Metric, PatientId, Point, RuleId};
 use serde_json::Value;
 use sqlx::postgres::PgListener;
 use sqlx::{PgConnection, PgPool};
 
-use crate::{Error, Point};
+use crate::Error;
 
 /// The channel on which every commit of transitions is announced.
 const CHANNEL: &str = "homeward_alert";

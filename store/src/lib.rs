@@ -9,6 +9,7 @@ mod probe;
 mod readings;
 mod rejected;
 mod rules;
+mod schema;
 
 pub mod admin;
 pub mod alerts;
@@ -31,6 +32,7 @@ pub use probe::probe;
 pub use readings::{BatchRow, insert_batch, latest_times, mark_dirty};
 pub use rejected::{RejectedMessage, insert_rejected};
 pub use rules::{EpisodeWrite, PatientRule, load_rules, save_states, write_episodes};
+pub use schema::schema_is_current;
 pub use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 

@@ -1,0 +1,163 @@
+//! One listener for all streams of alerts of this process.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use homeward_alerts::Severity;
+use homeward_store::PgPool;
+use homeward_store::alerts::{Transition, TransitionListener, latest_transition, transitions_after};
+use serde::Serialize;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::{Alert, SEVERITIES};
+
+/// How many events wait for a stream that is behind. One that is further behind reads the record, where
+/// everything is; so this needs to cover no more than a burst.
+const EVENTS_IN_WAIT: usize = 256;
+
+/// How many transitions one look into the record brings.
+pub(super) const PAGE: i64 = 100;
+
+/// How often the record is looked at without a notification: the longest that an alert is late should one be
+/// lost.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long to wait after the database failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// One transition, ready to be sent.
+#[derive(Debug)]
+pub(super) struct AlertEvent {
+    pub(super) id: i64,
+    pub(super) kind: String,
+    pub(super) severity: Option<Severity>,
+    /// JSON: what happened, and the episode as it stands.
+    pub(super) data: String,
+}
+
+#[derive(Serialize)]
+struct Data {
+    transition: TransitionData,
+    alert: Alert,
+}
+
+#[derive(Serialize)]
+struct TransitionData {
+    id: i64,
+    kind: String,
+    at: DateTime<Utc>,
+    actor: Option<String>,
+}
+
+impl From<Transition> for AlertEvent {
+    fn from(transition: Transition) -> AlertEvent {
+        let Transition {
+            id,
+            kind,
+            at,
+            actor,
+            episode,
+        } = transition;
+        let named = SEVERITIES.iter().find(|(name, _)| *name == episode.severity);
+        let data = Data {
+            transition: TransitionData {
+                id,
+                kind: kind.clone(),
+                at,
+                actor,
+            },
+            alert: Alert::from(episode),
+        };
+        AlertEvent {
+            id,
+            kind,
+            severity: named.map(|(_, severity)| *severity),
+            data: serde_json::to_string(&data).expect("an alert is plain data"),
+        }
+    }
+}
+
+/// Hands every new transition to all streams.
+#[derive(Debug)]
+pub(crate) struct AlertHub {
+    sender: broadcast::Sender<Arc<AlertEvent>>,
+    began: AtomicBool,
+}
+
+impl AlertHub {
+    pub(crate) fn new() -> AlertHub {
+        AlertHub {
+            sender: broadcast::Sender::new(EVENTS_IN_WAIT),
+            began: AtomicBool::new(false),
+        }
+    }
+
+    /// What comes from now on. It has no gaps once [`AlertHub::began`], but for those that it reports.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<AlertEvent>> {
+        self.sender.subscribe()
+    }
+
+    /// Whether every transition that is committed from now on will be handed out.
+    pub(super) fn began(&self) -> bool {
+        self.began.load(Ordering::Acquire)
+    }
+
+    /// Listens until `shutdown`, through failures of the database.
+    pub(crate) async fn run(&self, pool: &PgPool, shutdown: &CancellationToken) {
+        let mut position = None;
+        let following = async {
+            loop {
+                let Err(error) = self.follow(pool, &mut position).await;
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "live alerts wait for the database"
+                );
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        };
+        shutdown.run_until_cancelled(following).await;
+    }
+
+    /// Hands out what comes after `position`, which it moves, until the database fails.
+    async fn follow(
+        &self,
+        pool: &PgPool,
+        position: &mut Option<i64>,
+    ) -> Result<Infallible, homeward_store::Error> {
+        let mut listener = TransitionListener::listen(pool).await?;
+        loop {
+            self.hand_out(pool, position).await?;
+            if let Ok(woken) = tokio::time::timeout(LOOK_EVERY, listener.woken()).await {
+                woken?;
+            }
+        }
+    }
+
+    async fn hand_out(&self, pool: &PgPool, position: &mut Option<i64>) -> Result<(), homeward_store::Error> {
+        let mut connection = pool
+            .acquire()
+            .await
+            .map_err(|source| homeward_store::Error::new("connect to the record", source))?;
+        let mut after = match *position {
+            Some(position) => position,
+            None => latest_transition(&mut connection).await?,
+        };
+        loop {
+            *position = Some(after);
+            self.began.store(true, Ordering::Release);
+            let page = transitions_after(&mut connection, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.id;
+            for transition in page {
+                // Nobody may be there to receive it.
+                let _ = self.sender.send(Arc::new(AlertEvent::from(transition)));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a caller is told when a request fails.
+
+use std::error::Error as StdError;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use homeward_store::Fault;
+use serde::Serialize;
+
+/// When to try again while the database is away, in seconds: about what its restart takes.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// A request that failed, split by what its caller can do. In the response it is a problem document
+/// (RFC 9457), which tells the caller's mistake and nothing of the server's insides.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// A parameter of the path or query is unknown, missing or malformed.
+    #[error("{detail}")]
+    Parameter {
+        /// Its name.
+        parameter: String,
+        /// What is wrong with it, and what is expected.
+        detail: String,
+    },
+    /// The request shows no token.
+    #[error("send a token: Authorization: Bearer <token>")]
+    NoToken,
+    /// The token is unknown or revoked.
+    #[error("the token is unknown or was revoked")]
+    BadToken,
+    /// Nothing is there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The path is there, but not for this method.
+    #[error("this path does not answer this method; the Allow header says which it does")]
+    Method,
+    /// It took too long.
+    #[error("the answer took too long; try again, or ask for less")]
+    TimedOut,
+    /// Something else is at work on the same thing.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// The record failed.
+    #[error("could not use the patient record")]
+    Store(#[from] homeward_store::Error),
+}
+
+impl ApiError {
+    /// A parameter that is wrong.
+    pub(crate) fn parameter(parameter: impl Into<String>, detail: impl Into<String>) -> ApiError {
+        ApiError::Parameter {
+            parameter: parameter.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The problem's name, by which programs tell problems apart, its status and its title.
+    fn kind(&self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            ApiError::Parameter { .. } => (
+                "invalid-parameter",
+                StatusCode::BAD_REQUEST,
+                "A parameter is not valid",
+            ),
+            ApiError::NoToken | ApiError::BadToken => (
+                "unauthorized",
+                StatusCode::UNAUTHORIZED,
+                "A valid token is needed",
+            ),
+            ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
+            ApiError::Method => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+            ),
+            ApiError::TimedOut => ("timed-out", StatusCode::SERVICE_UNAVAILABLE, "Took too long"),
+            ApiError::Busy(_) => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Busy at present"),
+            ApiError::Store(error) => match error.fault() {
+                Fault::Away | Fault::Conflict => (
+                    "record-unavailable",
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The patient record cannot be reached",
+                ),
+                Fault::Content => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            },
+        }
+    }
+
+    /// What the caller reads.
+    fn detail(&self) -> String {
+        match self {
+            ApiError::Store(error) => match error.fault() {
+                Fault::Away | Fault::Conflict => "the patient record cannot be reached; try again shortly",
+                Fault::Content => "something went wrong here; it was noted",
+            }
+            .to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn header(&self, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            ApiError::NoToken => Some((
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="homeward""#),
+            )),
+            ApiError::BadToken => Some((
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="homeward", error="invalid_token""#),
+            )),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+}
+
+impl IntoResponse for ApiError {
+    /// Logs the cause, where there is one: this is the one place that every failure passes.
+    fn into_response(self) -> Response {
+        if let ApiError::Store(error) = &self {
+            tracing::error!(error = error as &dyn StdError, "a request failed");
+        }
+        let (kind, status, title) = self.kind();
+        let problem = Problem {
+            r#type: format!("urn:homeward:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            parameter: match &self {
+                ApiError::Parameter { parameter, .. } => Some(parameter),
+                _ => None,
+            },
+        };
+        let body = serde_json::to_vec(&problem).expect("a problem is plain text and numbers");
+        let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        let mut response = (status, headers, body).into_response();
+        if let Some((name, value)) = self.header(status) {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}

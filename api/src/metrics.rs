@@ -1,0 +1,63 @@
+//! What is counted about requests, and `GET /metrics`, where Prometheus reads it with the rest.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::routes::App;
+
+const REQUESTS: &str = "homeward_api_requests_total";
+const DURATION: &str = "homeward_api_request_duration_seconds";
+
+/// Names the metrics, and sets the counters of successes to zero, so that their first increase shows.
+pub(crate) fn describe<'a>(routes: impl Iterator<Item = (&'a Method, &'static str)>) {
+    describe_counter!(REQUESTS, Unit::Count, "HTTP requests answered");
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "time from a request's head to that of its response"
+    );
+    for (method, route) in routes {
+        counter!(REQUESTS, "route" => route, "method" => method.to_string(), "status" => "200").absolute(0);
+    }
+}
+
+/// Counts and times every request, by its route and never by what is in its path.
+pub(crate) async fn measure(request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
+    let method = method_label(request.method());
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    histogram!(DURATION, "route" => route.clone()).record(begun.elapsed());
+    counter!(REQUESTS, "route" => route, "method" => method, "status" => status).increment(1);
+    response
+}
+
+/// Callers can invent methods, and each label costs memory.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+pub(crate) async fn get(State(app): State<App>) -> Response {
+    let text = (app.render_metrics)();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

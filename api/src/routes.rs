@@ -1,0 +1,129 @@
+//! Which path leads where, and what every request passes on its way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::Method;
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use homeward_store::Error;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+use tokio_util::sync::CancellationToken;
+
+use crate::alerts::{self, AlertHub};
+use crate::error::ApiError;
+use crate::serve::ApiState;
+use crate::{auth, health, metrics, readings, trends};
+
+/// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
+/// wait for a connection to the database.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// No request of today has a body.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// What the handlers share.
+pub(crate) type App = Arc<Shared>;
+
+/// See [`App`].
+pub(crate) struct Shared {
+    state: ApiState,
+    pub(crate) hub: AlertHub,
+    /// Ends the streams.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.state
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(state: ApiState, shutdown: CancellationToken) -> App {
+        Arc::new(Shared {
+            state,
+            hub: AlertHub::new(),
+            shutdown,
+        })
+    }
+
+    /// A connection to the record.
+    pub(crate) async fn record(&self) -> Result<PoolConnection<Postgres>, ApiError> {
+        let connection = self.pool.acquire().await;
+        connection.map_err(|source| Error::new("connect to the record", source).into())
+    }
+}
+
+/// A route under `/api`.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    handler: MethodRouter<App>,
+}
+
+/// Everything under `/api`, where nothing is answered without a token.
+pub(crate) fn api_routes() -> Vec<Route> {
+    let get_route = |path, handler: MethodRouter<App>| Route {
+        method: Method::GET,
+        path,
+        handler,
+    };
+    vec![
+        get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
+        get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
+        get_route("/api/v1/alerts", get(alerts::list::get)),
+        get_route("/api/v1/alerts/stream", get(alerts::stream::get)),
+        Route {
+            method: Method::POST,
+            path: "/api/v1/alerts/{alert}/acknowledge",
+            handler: post(alerts::acknowledge::post),
+        },
+    ]
+}
+
+/// The whole of the interface.
+pub(crate) fn router(app: &App) -> Router {
+    let routes = api_routes();
+    metrics::describe(routes.iter().map(|route| (&route.method, route.path)));
+    let api = routes
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.handler)
+        })
+        .route_layer(from_fn(keep_private))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_token));
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::get))
+        .merge(api)
+        .fallback(async || ApiError::NotFound("there is nothing at this path".to_owned()))
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(limit_time))
+        .layer(from_fn(metrics::measure))
+        .with_state(app.clone())
+}
+
+/// What is said of patients stays in no cache.
+async fn keep_private(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::TimedOut.into_response(),
+    }
+}

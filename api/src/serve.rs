@@ -1,0 +1,119 @@
+//! Serving HTTP on a listener, with limits that axum's own server lacks.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use homeward_record::Clock;
+use homeward_store::PgPool;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::routes::{Shared, router};
+
+/// How many connections there may be at once. Each screen with live alerts keeps one, and costs some tens of
+/// kilobytes. More than this wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 2_000;
+
+/// How long the head of a request may take to arrive; also how long a connection may stay idle between
+/// requests.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long requests at work may take to end at shutdown: a little longer than any may last.
+const DRAIN_WITHIN: Duration = Duration::from_secs(11);
+
+/// How long to wait when no connection can be accepted, most likely because there are no file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What the interface needs of the process.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Connections to the record; one of them is kept to listen for alerts.
+    pub pool: PgPool,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Whether readings are being taken; else why not, in words for whoever runs the process.
+    pub ingest_ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The process's metrics as Prometheus text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState")
+            .field("pool", &self.pool)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves the interface on a listener until `shutdown`. Then streams end, requests at work are answered, and
+/// the connections close.
+///
+/// # Errors
+///
+/// None at present: what may fail is waited for.
+pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+    let app = Shared::new(state, shutdown.clone());
+    let router = router(&app);
+    tokio::join!(
+        accept(&listener, &router, &shutdown),
+        app.hub.run(&app.pool, &shutdown)
+    );
+    Ok(())
+}
+
+/// Serves every connection in a task of its own. All of them end with this.
+async fn accept(listener: &TcpListener, router: &Router, shutdown: &CancellationToken) {
+    let mut connections = JoinSet::new();
+    while !shutdown.is_cancelled() {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve_connection(stream, router.clone(), shutdown.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not accept a connection");
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            },
+        }
+    }
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(DRAIN_WITHIN, drained).await.is_err() {
+        tracing::warn!("connections were cut off at shutdown");
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    // An alert is sent when it is there, not when the packet is full. Where this fails, so will the rest.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        // Clients come and go as they like.
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection ended early"
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! A whole interface on a database of its own, with a clock that stands still.
+
+use std::fmt::Write;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, BodyDataStream, to_bytes};
+use axum::http::header::{AUTHORIZATION, HeaderMap};
+use axum::http::{Request, Response, StatusCode};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures_util::StreamExt;
+use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, Point, RuleId};
+use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, set_rules};
+use homeward_store::testing::TestDatabase;
+use homeward_store::{
+    BatchRow, EpisodeWrite, Gate, PgPool, insert_batch, load_rules, mark_dirty, write_episodes,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::routes::{App, Shared, router};
+use crate::serve::ApiState;
+
+/// The name of the token that [`TestApp`] calls with.
+pub(crate) const TOKEN_NAME: &str = "ward 3";
+
+/// That token.
+pub(crate) const TOKEN: &str = "a-token-for-tests";
+
+/// What waits for something longer than this waits in vain.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The rule of [`TestApp::raise`].
+const RULE_CODE: &str = "glucose-very-low";
+
+/// The clock of every [`TestApp`].
+pub(crate) fn now() -> DateTime<Utc> {
+    at("2026-11-22T12:00:00Z")
+}
+
+/// An instant as its text says.
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// All tests of the process count into one recorder.
+pub(crate) static METRICS: LazyLock<PrometheusHandle> =
+    LazyLock::new(|| PrometheusBuilder::new().install_recorder().unwrap());
+
+pub(crate) struct TestApp {
+    pub(crate) database: TestDatabase,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) app: App,
+    router: Router,
+    tasks: JoinSet<()>,
+}
+
+impl TestApp {
+    /// Starts the interface on an empty record.
+    pub(crate) async fn start() -> TestApp {
+        let database = TestDatabase::create().await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        add_token(&mut connection, TOKEN_NAME, TOKEN).await.unwrap();
+        drop(connection);
+
+        let shutdown = CancellationToken::new();
+        let app = Shared::new(api_state(database.pool().clone()), shutdown.clone());
+        let router = router(&app);
+        let mut tasks = JoinSet::new();
+        let (hub, stop) = (app.clone(), shutdown.clone());
+        tasks.spawn(async move { hub.hub.run(&hub.pool, &stop).await });
+        TestApp {
+            database,
+            shutdown,
+            app,
+            router,
+            tasks,
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// The answer to a request with the token.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header(AUTHORIZATION, format!("Bearer {TOKEN}")))
+            .await
+    }
+
+    /// The answer to a request with the token.
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.send(Request::post(path).header(AUTHORIZATION, format!("Bearer {TOKEN}")))
+            .await
+    }
+
+    /// The answer to any request without a body.
+    pub(crate) async fn send(&self, request: axum::http::request::Builder) -> Answer {
+        let response = self.respond(request).await;
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn respond(&self, request: axum::http::request::Builder) -> Response<Body> {
+        let request = request.body(Body::empty()).unwrap();
+        timeout(PATIENCE, self.router.clone().oneshot(request))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// A stream of alerts, after its greeting.
+    pub(crate) async fn stream(&self, query: &str, last_event_id: Option<&str>) -> EventStream {
+        let mut request = Request::get(format!("/api/v1/alerts/stream{query}"))
+            .header(AUTHORIZATION, format!("Bearer {TOKEN}"));
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = self.respond(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut stream = EventStream {
+            body: response.into_body().into_data_stream(),
+            text: String::new(),
+        };
+        let greeting = stream.next().await.unwrap();
+        assert!(greeting.contains("retry: 1000"), "{greeting}");
+        stream
+    }
+
+    /// Adds a patient; the first has the number 1001.
+    pub(crate) async fn add_patient(&self) -> PatientId {
+        let mut connection = self.pool().acquire().await.unwrap();
+        let patients: i64 = sqlx::query_scalar("SELECT count(*) FROM patient")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        let nhs_number = (999_000_000 + u32::try_from(patients).unwrap() * 10..)
+            .find_map(NhsNumber::from_stem)
+            .unwrap();
+        let new = NewPatient {
+            nhs_number: &nhs_number,
+            name: "Ada Simulated",
+            born: NaiveDate::default(),
+            organisation: None,
+        };
+        add_patients(&mut connection, &[new]).await.unwrap()[0]
+    }
+
+    /// Stores readings of a device, as a lane does.
+    pub(crate) async fn store(
+        &self,
+        patient: PatientId,
+        device: DeviceId,
+        readings: &[(Metric, DateTime<Utc>, f64)],
+    ) {
+        let row = |&(metric, at, value)| BatchRow {
+            part: 0,
+            patient,
+            metric,
+            at,
+            device,
+            value,
+            context: Context::default(),
+            received_at: at + TimeDelta::seconds(2),
+        };
+        self.store_rows(readings.iter().map(row).collect()).await;
+    }
+
+    /// Stores readings, as a lane does.
+    pub(crate) async fn store_rows(&self, mut batch: Vec<BatchRow>) {
+        let (mut transaction, gate) = Gate::enter(self.pool()).await.unwrap();
+        let new = insert_batch(&mut transaction, &mut batch).await.unwrap();
+        let behind_mark: Vec<&BatchRow> = batch
+            .iter()
+            .zip(new)
+            .filter(|(row, new)| *new && row.at < gate.rollup_mark)
+            .map(|(row, _)| row)
+            .collect();
+        mark_dirty(&mut transaction, &behind_mark).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// Puts a rule into a patient's care plan.
+    pub(crate) async fn add_rule(&self, patient: PatientId) -> RuleId {
+        let definition = json!({
+            "name": "Glucose very low",
+            "severity": "high",
+            "condition": {
+                "kind": "threshold",
+                "limits": [{"metric": "glucose", "below": 3.0, "clear": 3.9}],
+            },
+            "guidance": "Treat the low glucose now.",
+            "source": "International Consensus on Time in Range, 2019",
+        });
+        let new = NewRule {
+            patient,
+            code: RULE_CODE,
+            programme: "test",
+            definition: &definition,
+        };
+        let mut connection = self.pool().acquire().await.unwrap();
+        set_rules(&mut connection, &[new], "a test", "to have a rule", now())
+            .await
+            .unwrap();
+        load_rules(&mut connection, &[patient]).await.unwrap()[0].rule
+    }
+
+    /// Raises an episode of the patient's rule, as a lane does. The first has the number 1.
+    pub(crate) async fn raise(
+        &self,
+        patient: PatientId,
+        rule: RuleId,
+        severity: &'static str,
+        late: bool,
+    ) -> EpisodeId {
+        let glucose = |minute: i32, value| Point {
+            metric: Metric::Glucose,
+            at: now() - TimeDelta::minutes(10 - i64::from(minute)),
+            value,
+        };
+        let raise = EpisodeWrite::Insert {
+            rule,
+            severity,
+            late,
+            onset: glucose(0, 2.8),
+            latest: glucose(5, 2.6),
+            worst: glucose(3, 2.4),
+            became_current: false,
+            cleared: late,
+        };
+        self.write_episode(patient, raise).await;
+        let id = sqlx::query_scalar("SELECT max(episode_id) FROM episode")
+            .fetch_one(self.pool())
+            .await
+            .unwrap();
+        EpisodeId(id)
+    }
+
+    /// Ends the patient's open episode, as a lane does.
+    pub(crate) async fn clear(&self, patient: PatientId) {
+        let clear = EpisodeWrite::Update {
+            further: None,
+            became_current: false,
+            cleared: true,
+        };
+        self.write_episode(patient, clear).await;
+    }
+
+    async fn write_episode(&self, patient: PatientId, write: EpisodeWrite) {
+        let mut transaction = self.pool().begin().await.unwrap();
+        let code = Arc::from(RULE_CODE);
+        write_episodes(&mut transaction, &[(patient, code, write)], now())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// Ends the tasks, as a shutdown does.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        timeout(PATIENCE, ended).await.unwrap();
+    }
+}
+
+/// The state of an interface whose ingest is ready.
+pub(crate) fn api_state(pool: PgPool) -> ApiState {
+    let metrics = METRICS.clone();
+    ApiState {
+        pool,
+        clock: Clock::Fixed(now()),
+        ingest_ready: Arc::new(|| Ok(())),
+        render_metrics: Arc::new(move || metrics.render()),
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body, which must be that of a success.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Status, the headers that say something, and the body, for a snapshot.
+    pub(crate) fn show(&self) -> String {
+        let mut text = self.status.to_string();
+        for name in [
+            "content-type",
+            "www-authenticate",
+            "retry-after",
+            "allow",
+            "cache-control",
+        ] {
+            if let Some(value) = self.headers.get(name) {
+                write!(text, "\n{name}: {}", value.to_str().unwrap()).unwrap();
+            }
+        }
+        let body = serde_json::from_str::<Value>(&self.body)
+            .map_or_else(|_| self.body.clone(), |json| format!("{json:#}"));
+        text + "\n\n" + &body
+    }
+}
+
+/// The events of a stream.
+pub(crate) struct EventStream {
+    body: BodyDataStream,
+    text: String,
+}
+
+impl EventStream {
+    /// The text of the next event or comment, without the empty line that ends it; `None` when the stream has
+    /// ended.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let event = event.to_owned();
+                self.text = rest.to_owned();
+                return Some(event);
+            }
+            let chunk = timeout(PATIENCE, self.body.next())
+                .await
+                .expect("something comes")?;
+            self.text += std::str::from_utf8(&chunk.unwrap()).unwrap();
+        }
+    }
+
+    /// The number and the kind of the next event.
+    pub(crate) async fn next_transition(&mut self) -> (i64, String) {
+        let event = self.next().await.unwrap();
+        let field = |name: &str| {
+            let line = event.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{name} in {event}")).to_owned()
+        };
+        (field("id: ").parse().unwrap(), field("event: "))
+    }
+}
