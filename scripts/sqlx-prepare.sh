@@ -61,17 +61,17 @@ store_units() {
 # compiled afresh, though nothing else does. A build setting that no other build has makes cargo do
 # that, and leaves the results of ordinary builds as they are.
 expand_queries() {
-  local unit units_before nonce=$((1000 + $(date +%s) % 1000000))
+  local unit units_before status=0 nonce=$((1000 + $(date +%s) % 1000000))
   mkdir "$work/sqlx"
   units_before=$(store_units)
   SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$work/sqlx DATABASE_URL=$database_url CARGO_INCREMENTAL=0 \
     cargo --config "profile.dev.package.homeward-store.codegen-units=$nonce" \
-    check --quiet --locked -p homeward-store --all-features --all-targets ||
-    fail "the store crate does not compile against its own migrations"
+    check --quiet --locked -p homeward-store --all-features --all-targets || status=$?
   comm -13 <(printf '%s\n' "$units_before") <(store_units) | while IFS= read -r unit; do
     rm -rf -- "${CARGO_TARGET_DIR:-target}"/debug/{.fingerprint,build}/homeward-store-"$unit" \
       "${CARGO_TARGET_DIR:-target}"/debug/deps/*-"$unit".*
   done
+  ((status == 0)) || fail "the store crate does not compile against its own migrations"
 }
 
 migrate
