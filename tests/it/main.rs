@@ -1,1 +1,5 @@
-//! End-to-end tests.
+//! End-to-end tests: the real binary, its broker and API, and a real TimescaleDB.
+#![cfg(test)]
+
+mod harness;
+mod smoke;

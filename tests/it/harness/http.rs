@@ -1,0 +1,153 @@
+//! The API, asked over a plain connection.
+
+use std::collections::VecDeque;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::server::Server;
+use super::soon;
+
+/// An answer of the API.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body, which must be JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A stream of server-sent events.
+pub(crate) struct EventStream {
+    body: Incoming,
+    received: String,
+    ready: VecDeque<ServerEvent>,
+    _connection: JoinSet<()>,
+}
+
+/// One event of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServerEvent {
+    pub(crate) id: String,
+    pub(crate) event: String,
+    pub(crate) data: String,
+}
+
+impl Server {
+    /// GET with a bearer token; an empty one is left out.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::GET, path, token).await
+    }
+
+    /// POST without a body, with a bearer token.
+    pub(crate) async fn post(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::POST, path, token).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {
+        let (response, _connection) = self.request(method, path, token, &[]).await;
+        let status = response.status();
+        let body = soon("the body of an answer", response.into_body().collect())
+            .await
+            .unwrap();
+        Answer {
+            status,
+            body: String::from_utf8(body.to_bytes().to_vec()).unwrap(),
+        }
+    }
+
+    /// Opens a stream of events. With `after`, it begins after the event of that id.
+    pub(crate) async fn events(&self, path: &str, token: &str, after: Option<&str>) -> EventStream {
+        let headers: Vec<_> = after.iter().map(|id| ("last-event-id", *id)).collect();
+        let (response, connection) = self.request(Method::GET, path, token, &headers).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        EventStream {
+            body: response.into_body(),
+            received: String::new(),
+            ready: VecDeque::new(),
+            _connection: connection,
+        }
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+    ) -> (Response<Incoming>, JoinSet<()>) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.http.to_string());
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let stream = soon("the API accepts a connection", TcpStream::connect(self.http))
+            .await
+            .unwrap();
+        let (mut sender, connection): (SendRequest<Empty<Bytes>>, _) =
+            http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            // Its errors show in the answer.
+            let _ = connection.await;
+        });
+        let request = request.body(Empty::new()).unwrap();
+        let response = soon("the API answers", sender.send_request(request))
+            .await
+            .unwrap();
+        (response, driver)
+    }
+}
+
+impl EventStream {
+    /// The next event that has a name; what only keeps the connection alive is skipped. `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<ServerEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            let frame = soon("an event on the stream", self.body.frame()).await?.ok()?;
+            if let Ok(data) = frame.into_data() {
+                self.received.push_str(std::str::from_utf8(&data).unwrap());
+            }
+            while let Some((event, rest)) = self.received.split_once("\n\n") {
+                let event = parse(event);
+                self.received = rest.to_owned();
+                self.ready.extend(event);
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<ServerEvent> {
+    let mut event = ServerEvent::default();
+    for line in text.lines() {
+        match line
+            .split_once(':')
+            .map(|(field, value)| (field, value.trim_start()))
+        {
+            Some(("id", value)) => event.id = value.to_owned(),
+            Some(("event", value)) => event.event = value.to_owned(),
+            Some(("data", value)) => event.data.push_str(value),
+            _ => {}
+        }
+    }
+    (!event.event.is_empty()).then_some(event)
+}
