@@ -1,6 +1,5 @@
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What has happened to the messages of one device or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +38,10 @@ pub(crate) struct Totals {
     broken: AtomicU64,
     /// Devices that are connected now.
     pub(crate) connected: AtomicU64,
-    /// Seconds of simulated time, or recorded messages, that the devices have put behind them.
+    /// Seconds of simulated time, or recorded measurements, that have been handed to the devices' queues.
     pub(crate) covered: AtomicU64,
+    /// Messages that have been handed to the devices' queues.
+    pub(crate) handed: AtomicU64,
     /// Devices that have put all of the past behind them.
     pub(crate) caught_up: AtomicU64,
     trouble: Mutex<Option<String>>,
@@ -82,6 +83,19 @@ impl Totals {
         }
     }
 
+    /// The part that is done of a `whole` in the unit of `covered`: what is handed over, as far as it is
+    /// answered.
+    pub(crate) fn done(&self, whole: f64) -> f64 {
+        if whole <= 0.0 {
+            return 1.0;
+        }
+        let counts = self.counts();
+        let answered = (counts.acknowledged + counts.refused) as f64;
+        let handed = self.handed.load(Ordering::Relaxed).max(1) as f64;
+        let covered = self.covered.load(Ordering::Relaxed) as f64;
+        (covered / whole).min(1.0) * (answered / handed).min(1.0)
+    }
+
     /// Notes what is wrong, unless something is noted already, and says whether that is news: thousands of
     /// devices see the same outage, and it is logged once.
     pub(crate) fn note(&self, trouble: &str) -> bool {
@@ -113,7 +127,7 @@ pub struct Progress {
     pub devices: usize,
     /// Devices that are connected now.
     pub connected: u64,
-    /// The part of the past, or of the recorded series, that is handed to the devices, from 0 to 1.
+    /// The part of the past, or of the recorded series, that the broker has answered, from 0 to 1.
     pub done: f64,
     /// Whether all devices have caught up and send as time passes.
     pub live: bool,

@@ -18,10 +18,11 @@ use crate::counts::{Counts, Progress};
 use crate::device::{Course, SimulatedDevice};
 use crate::enrolment::Enrolment;
 use crate::link::Broker;
+use crate::outcome::Hook;
 use crate::pace::{Pace, Speed};
 use crate::physiology::{Patient, Script};
 use crate::plan::{Planned, Start};
-use crate::uplink::{Hook, UplinkOptions, Uplinks};
+use crate::uplink::{UplinkOptions, Uplinks};
 
 /// What a fleet is to do.
 #[derive(Clone)]
@@ -292,15 +293,10 @@ impl Fleet {
         let totals = &self.uplinks.totals;
         let devices = self.config.enrolments.len();
         let whole = (self.config.to - self.config.from).num_seconds() as f64 * devices as f64;
-        let covered = totals.covered.load(Ordering::Relaxed) as f64;
         Progress {
             devices,
             connected: totals.connected.load(Ordering::Relaxed),
-            done: if whole > 0.0 {
-                (covered / whole).min(1.0)
-            } else {
-                1.0
-            },
+            done: totals.done(whole),
             live: self.config.live && totals.caught_up.load(Ordering::Relaxed) >= devices as u64,
             counts: totals.counts(),
             trouble: totals.trouble(),

@@ -7,8 +7,8 @@
 //! - [`physiology`]: patients made of arithmetic, and what happens to them.
 //! - [`fleet`]: many devices, through a period of the past and then live.
 //! - [`replay`]: recorded series, published as by the devices that they came from.
-//! - [`uplink`]: a device's way to the broker, with [`Faults`] on request. A [`Hook`](uplink::Hook) is told
-//!   what was acknowledged, so that a test can look for exactly that in the record.
+//! - [`uplink`]: a device's way to the broker, with [`Faults`] on request. A [`Hook`] is told what was
+//!   acknowledged, and an [`AckLog`] remembers it, so that a test can look for exactly that in the record.
 
 mod counts;
 mod device;
@@ -17,6 +17,7 @@ mod link;
 mod measurement;
 mod noise;
 mod outbox;
+mod outcome;
 mod pace;
 mod plan;
 mod series;
@@ -31,6 +32,7 @@ pub use counts::{Counts, Progress};
 pub use faults::Faults;
 pub use link::{Broker, Protocol};
 pub use measurement::{GlucoseUnit, Meal, Measured, Measurement, Message, Sample};
+pub use outcome::{AckLog, Hook, Outcome};
 pub use pace::Speed;
 pub use plan::{Planned, Start, live_plan};
 pub use series::{Recording, Series};

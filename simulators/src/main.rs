@@ -153,6 +153,7 @@ async fn run_fleet(args: FleetArgs) -> Result<()> {
         (true, false) if args.scripts.is_empty() => live_plan(&enrolments),
         _ => args.scripts,
     };
+    let devices = enrolments.len();
     let mut config = FleetConfig::new(args.common.broker(), enrolments, from, to);
     config.seed = args.seed;
     config.speed = args.speed;
@@ -167,7 +168,8 @@ async fn run_fleet(args: FleetArgs) -> Result<()> {
     bar.finish();
     println!("{}", summary(&report.counts));
     if let Some((_, why)) = report.failed.first() {
-        bail!("{} devices gave up; the first because {why}", report.failed.len());
+        let (failed, all) = (report.failed.len(), devices);
+        bail!("{failed} of {all} devices gave up; the first because {why}");
     }
     Ok(())
 }

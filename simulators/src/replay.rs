@@ -18,8 +18,9 @@ use crate::enrolment::SubjectEnrolment;
 use crate::fleet::PROGRESS_EVERY;
 use crate::link::Broker;
 use crate::measurement::{Measurement, Message};
+use crate::outcome::Hook;
 use crate::series::{Recording, Series};
-use crate::uplink::{Hook, Sender, UplinkOptions, Uplinks};
+use crate::uplink::{Sender, UplinkOptions, Uplinks};
 
 /// What is to be replayed, and how.
 #[derive(Clone)]
@@ -167,11 +168,10 @@ impl Replay {
 
     fn progress(&self, devices: usize, whole: usize) -> Progress {
         let totals = &self.uplinks.totals;
-        let covered = totals.covered.load(Ordering::Relaxed) as f64;
         Progress {
             devices,
             connected: totals.connected.load(Ordering::Relaxed),
-            done: (covered / whole.max(1) as f64).min(1.0),
+            done: totals.done(whole as f64),
             live: false,
             counts: totals.counts(),
             trouble: totals.trouble(),

@@ -2,7 +2,7 @@
 //!
 //! A message waits in the device's own bounded queue until the broker has acknowledged it. Up to a window of
 //! messages is in flight; a connection that ends is made again, and everything unacknowledged is sent again.
-//! The queue itself, and what faults do to it, is the [outbox](crate::outbox); here are the connections.
+//! The queue itself, and what faults do to it, is the outbox; here are the connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use crate::faults::Faults;
 use crate::link::{Broker, Link, LinkError, LinkEvent, Publisher, link};
 use crate::measurement::{Message, topic};
 use crate::outbox::{Limits, Next, Outbox, Parcel};
+use crate::outcome::{Hook, Outcome, REFUSAL};
 
 /// How devices send.
 #[derive(Clone, Debug)]
@@ -64,30 +65,6 @@ impl UplinkOptions {
     }
 }
 
-/// The broker's answer to one message.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome<'a> {
-    /// Who sent it.
-    pub device: DeviceId,
-    /// What was sent.
-    pub message: &'a Message,
-    /// The PUBACK's reason code: 0x00 stored, 0x10 stored earlier, 0x80 and above refused. Always 0x00 with
-    /// MQTT 3.1.1.
-    pub reason: u8,
-}
-
-impl Outcome<'_> {
-    /// Whether the broker took the message.
-    pub fn acknowledged(&self) -> bool {
-        self.reason < REFUSAL
-    }
-}
-
-/// Is told of the first answer to each message. What it is told as acknowledged has to be in the record.
-pub type Hook = Arc<dyn Fn(&Outcome<'_>) + Send + Sync>;
-
-/// Reason codes from here on are refusals (MQTT 5, 2.4).
-const REFUSAL: u8 = 0x80;
 /// Packet ids for each message of the window: room for acknowledgements out of order.
 const PACKET_IDS_PER_MESSAGE: u16 = 4;
 /// Connections that are being made at once: below the accept backlog of a broker, so that none times out.
@@ -118,6 +95,7 @@ pub struct Uplink {
 
 /// Hands messages to an uplink. When it is dropped, the uplink ends as soon as all are acknowledged.
 pub struct Sender {
+    shared: Arc<Uplinks>,
     queue: Arc<Queue>,
     places: Arc<Semaphore>,
 }
@@ -154,6 +132,7 @@ impl Uplinks {
             changed: Notify::new(),
         });
         let sender = Sender {
+            shared: Arc::clone(self),
             queue: Arc::clone(&queue),
             places: Arc::new(Semaphore::new(self.options.queue.max(1))),
         };
@@ -177,6 +156,7 @@ impl Sender {
     pub async fn send(&self, message: Message) {
         // The semaphore is never closed: without a place the message would be sent all the same.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        self.shared.totals.handed.fetch_add(1, Ordering::Relaxed);
         self.queue.outbox().push(Parcel::new(message, place));
         self.queue.changed.notify_one();
     }
