@@ -151,3 +151,87 @@ impl IntoResponse for ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::Request;
+    use insta::assert_snapshot;
+    use sqlx::postgres::PgPoolOptions;
+
+    use crate::testing::TestApp;
+
+    #[tokio::test]
+    async fn a_path_that_leads_nowhere_and_a_method_that_does_not_fit() {
+        let app = TestApp::start().await;
+        assert_snapshot!(app.send(Request::get("/api/v2/alerts")).await.show(), @r#"
+        404 Not Found
+        content-type: application/problem+json
+
+        {
+          "detail": "there is nothing at this path",
+          "status": 404,
+          "title": "Not found",
+          "type": "urn:homeward:problem:not-found"
+        }
+        "#);
+        assert_snapshot!(app.post("/api/v1/alerts").await.show(), @r#"
+        405 Method Not Allowed
+        content-type: application/problem+json
+        allow: GET,HEAD
+
+        {
+          "detail": "this path does not answer this method; the Allow header says which it does",
+          "status": 405,
+          "title": "Method not allowed",
+          "type": "urn:homeward:problem:method-not-allowed"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn without_the_database_callers_are_asked_to_come_again() {
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::from_millis(100))
+            .connect_lazy("postgres://127.0.0.1:1/nowhere")
+            .unwrap();
+        let app = TestApp::start_with(|state| state.pool = pool).await;
+        assert_snapshot!(app.get("/api/v1/alerts").await.show(), @r#"
+        503 Service Unavailable
+        content-type: application/problem+json
+        retry-after: 5
+
+        {
+          "detail": "the patient record cannot be reached; try again shortly",
+          "status": 503,
+          "title": "The patient record cannot be reached",
+          "type": "urn:homeward:problem:record-unavailable"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn the_record_s_own_faults_stay_inside() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let rule = app.add_rule(patient).await;
+        app.raise(patient, rule, "high", false).await;
+        sqlx::query("UPDATE episode SET onset_metric = 999")
+            .execute(app.pool())
+            .await
+            .unwrap();
+        assert_snapshot!(app.get("/api/v1/alerts").await.show(), @r#"
+        500 Internal Server Error
+        content-type: application/problem+json
+        cache-control: no-store
+
+        {
+          "detail": "something went wrong here; it was noted",
+          "status": 500,
+          "title": "Internal error",
+          "type": "urn:homeward:problem:internal"
+        }
+        "#);
+    }
+}

@@ -39,3 +39,71 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     let body = Json(json!({"status": "not ready", "missing": missing}));
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::Request;
+    use insta::assert_snapshot;
+
+    use crate::testing::TestApp;
+
+    #[tokio::test]
+    async fn a_process_that_works_is_alive_and_ready() {
+        let app = TestApp::start().await;
+        assert_snapshot!(app.send(Request::get("/healthz")).await.show(), @r#"
+        200 OK
+        content-type: application/json
+
+        {
+          "status": "alive"
+        }
+        "#);
+        assert_snapshot!(app.send(Request::get("/readyz")).await.show(), @r#"
+        200 OK
+        content-type: application/json
+
+        {
+          "status": "ready"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_process_says_what_it_lacks() {
+        let not_ready = || Err("the broker has not started".to_owned());
+        let app = TestApp::start_with(|state| state.ingest_ready = Arc::new(not_ready)).await;
+        sqlx::query("DELETE FROM _sqlx_migrations")
+            .execute(app.pool())
+            .await
+            .unwrap();
+        assert_eq!(app.send(Request::get("/healthz")).await.status, 200);
+        assert_snapshot!(app.send(Request::get("/readyz")).await.show(), @r#"
+        503 Service Unavailable
+        content-type: application/json
+
+        {
+          "missing": [
+            "the database lacks migrations",
+            "the broker has not started"
+          ],
+          "status": "not ready"
+        }
+        "#);
+
+        app.pool().close().await;
+        assert_snapshot!(app.send(Request::get("/readyz")).await.show(), @r#"
+        503 Service Unavailable
+        content-type: application/json
+
+        {
+          "missing": [
+            "the database cannot be used",
+            "the broker has not started"
+          ],
+          "status": "not ready"
+        }
+        "#);
+    }
+}

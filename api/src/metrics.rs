@@ -61,3 +61,38 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
     let text = (app.render_metrics)();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use crate::testing::TestApp;
+
+    #[tokio::test]
+    async fn requests_are_counted_by_route_and_never_by_patient() {
+        let app = TestApp::start().await;
+        app.add_patient().await;
+        app.get("/api/v1/patients/1001/trends/glucose").await.json();
+        app.get("/api/v1/patients/1234567/trends/glucose").await;
+        app.get("/somewhere/else").await;
+        app.send(Request::builder().method("BREW").uri("/healthz")).await;
+
+        let answer = app.send(Request::get("/metrics")).await;
+        assert_eq!(
+            answer.headers["content-type"],
+            "text/plain; version=0.0.4; charset=utf-8"
+        );
+        // The other tests count too, so the numbers are not told.
+        for expected in [
+            r#"homeward_api_requests_total{route="/api/v1/patients/{patient}/trends/{type}",method="GET",status="200"}"#,
+            r#"homeward_api_requests_total{route="/api/v1/patients/{patient}/trends/{type}",method="GET",status="404"}"#,
+            r#"homeward_api_requests_total{route="unmatched",method="GET",status="404"}"#,
+            r#"homeward_api_requests_total{route="/healthz",method="other",status="405"}"#,
+            r#"homeward_api_requests_total{route="/api/v1/alerts/{alert}/acknowledge",method="POST",status="200"}"#,
+            "homeward_api_request_duration_seconds",
+        ] {
+            assert!(answer.body.contains(expected), "{expected} in\n{}", answer.body);
+        }
+        assert!(!answer.body.contains("1234567"));
+    }
+}

@@ -132,3 +132,194 @@ impl FromStr for Cursor {
             .ok_or("expected the next of an earlier page")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use homeward_store::BatchRow;
+    use insta::assert_snapshot;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{TestApp, at, now};
+
+    const PATH: &str = "/api/v1/patients/1001/readings";
+
+    #[tokio::test]
+    async fn a_reading_is_told_with_all_that_its_device_said() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let row = |metric, value, context| BatchRow {
+            part: 0,
+            patient,
+            metric,
+            at: at("2026-11-22T08:00:00Z"),
+            device: DeviceId(10001),
+            value,
+            context,
+            received_at: at("2026-11-22T08:00:01.5Z"),
+        };
+        let glucose = Context {
+            sample: Some("interstitial".to_owned()),
+            meal: Some("before".to_owned()),
+            cautions: vec!["sensor_warm".to_owned()],
+            ..Context::default()
+        };
+        let rows = vec![
+            row(Metric::Glucose, 6.1, glucose),
+            row(Metric::HeartRate, 72.0, Context::default()),
+        ];
+        app.store_rows(rows).await;
+        assert_snapshot!(app.get(PATH).await.show(), @r#"
+        200 OK
+        content-type: application/json
+        cache-control: no-store
+
+        {
+          "from": "2026-11-21T12:00:00Z",
+          "next": null,
+          "patient": 1001,
+          "readings": [
+            {
+              "at": "2026-11-22T08:00:00Z",
+              "context": {
+                "cautions": [
+                  "sensor_warm"
+                ],
+                "meal": "before",
+                "sample": "interstitial"
+              },
+              "device": 10001,
+              "metric": "glucose",
+              "received_at": "2026-11-22T08:00:01.500Z",
+              "unit": "mmol/L",
+              "value": 6.1
+            },
+            {
+              "at": "2026-11-22T08:00:00Z",
+              "device": 10001,
+              "metric": "heart_rate",
+              "received_at": "2026-11-22T08:00:01.500Z",
+              "unit": "/min",
+              "value": 72.0
+            }
+          ],
+          "to": "2026-11-22T12:00:00Z"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn pages_lead_through_all_readings_newest_first() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let mut expected = Vec::new();
+        for minute in 0..20 {
+            for (device, metric) in [
+                (1, Metric::Systolic),
+                (1, Metric::Diastolic),
+                (2, Metric::Systolic),
+                (2, Metric::Glucose),
+            ] {
+                // Several readings share each time.
+                let at = now() - TimeDelta::minutes(minute / 2 * 2 + 1);
+                let device = DeviceId(device + minute % 2 * 2);
+                app.store(patient, device, &[(metric, at, 80.0)]).await;
+                expected.push((at, metric, device));
+            }
+        }
+        expected.sort_unstable_by(|one, other| other.cmp(one));
+        for (types, metrics) in [
+            ("", vec![Metric::Systolic, Metric::Diastolic, Metric::Glucose]),
+            ("&type=blood_pressure", vec![Metric::Systolic, Metric::Diastolic]),
+            (
+                "&type=glucose,diastolic",
+                vec![Metric::Diastolic, Metric::Glucose],
+            ),
+            ("&type=spo2", vec![]),
+        ] {
+            let (mut found, mut after) = (Vec::new(), String::new());
+            loop {
+                let page = app.get(&format!("{PATH}?limit=7{types}{after}")).await.json();
+                for reading in page["readings"].as_array().unwrap() {
+                    found.push((
+                        at(reading["at"].as_str().unwrap()),
+                        reading["metric"].as_str().unwrap().parse::<Metric>().unwrap(),
+                        DeviceId(reading["device"].as_i64().unwrap()),
+                    ));
+                }
+                match &page["next"] {
+                    Value::String(next) => after = format!("&after={next}"),
+                    _ => break,
+                }
+            }
+            let of_these = |reading: &&(_, Metric, _)| metrics.contains(&reading.1);
+            let expected: Vec<_> = expected.iter().filter(of_these).copied().collect();
+            assert_eq!(found, expected, "{types}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_window_takes_its_beginning_in_and_leaves_its_end_out() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let times = ["07:59:59.999999", "08:00:00", "08:59:59.999999", "09:00:00"];
+        let readings = times.map(|time| (Metric::Spo2, at(&format!("2026-11-22T{time}Z")), 97.0));
+        app.store(patient, DeviceId(1), &readings).await;
+        let page = app
+            .get(&format!(
+                "{PATH}?from=2026-11-22T08:00:00Z&to=2026-11-22T09:00:00Z"
+            ))
+            .await
+            .json();
+        let found: Vec<_> = page["readings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["at"].clone())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                json!("2026-11-22T08:59:59.999999Z"),
+                json!("2026-11-22T08:00:00Z")
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_explained() {
+        let app = TestApp::start().await;
+        app.add_patient().await;
+        let mut told = String::new();
+        for query in [
+            "limit=0",
+            "limit=1001",
+            "limit=ten",
+            "after=1.2.x",
+            "after=",
+            "type=glucose,",
+            "type=glucose;spo2",
+            "page=2",
+        ] {
+            let answer = app.get(&format!("{PATH}?{query}")).await;
+            let problem: Value = serde_json::from_str(&answer.body).unwrap();
+            told += &format!(
+                "{query}: {} {}\n",
+                answer.status.as_u16(),
+                problem["detail"].as_str().unwrap()
+            );
+        }
+        assert_snapshot!(told, @r#"
+        limit=0: 400 expected a whole number from 1 to 1000
+        limit=1001: 400 expected a whole number from 1 to 1000
+        limit=ten: 400 expected a whole number from 1 to 1000
+        after=1.2.x: 400 expected the next of an earlier page
+        after=: 400 expected the next of an earlier page
+        type=glucose,: 400 "" is none of heart_rate, spo2, respiratory_rate, body_temperature, blood_pressure, systolic, diastolic, irregular_pulse, glucose, steps, body_weight, consciousness, supplemental_oxygen
+        type=glucose;spo2: 400 "glucose;spo2" is none of heart_rate, spo2, respiratory_rate, body_temperature, blood_pressure, systolic, diastolic, irregular_pulse, glucose, steps, body_weight, consciousness, supplemental_oxygen
+        page=2: 400 there is no such parameter; there are type, from, to, limit, after
+        "#);
+        assert_eq!(app.get("/api/v1/patients/1002/readings").await.status, 404);
+    }
+}

@@ -117,3 +117,72 @@ async fn serve_connection(stream: TcpStream, router: Router, shutdown: Cancellat
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use homeward_store::admin::add_token;
+    use homeward_store::testing::TestDatabase;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::testing::{PATIENCE, TOKEN, api_state};
+
+    /// What arrives until it contains `end`.
+    async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+        let mut bytes = Vec::new();
+        let reading = async {
+            while !String::from_utf8_lossy(&bytes).contains(end) {
+                assert!(
+                    stream.read_buf(&mut bytes).await.unwrap() > 0,
+                    "the connection closed early"
+                );
+            }
+        };
+        timeout(PATIENCE, reading).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_listener_serves_until_shutdown() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        add_token(&mut connection, "a screen", TOKEN).await.unwrap();
+        drop(connection);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = serve(listener, api_state(database.pool().clone()), shutdown.clone());
+
+        let calling = async {
+            let mut idle = TcpStream::connect(address).await.unwrap();
+            idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+                .await
+                .unwrap();
+            read_until(&mut idle, "alive").await;
+
+            let mut screen = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET /api/v1/alerts/stream HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            );
+            screen.write_all(request.as_bytes()).await.unwrap();
+            let head = read_until(&mut screen, "retry: 1000").await;
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.contains("content-type: text/event-stream"), "{head}");
+
+            shutdown.cancel();
+            // The end of the chunked body, and then of both connections.
+            assert!(read_until(&mut screen, "0\r\n\r\n").await.ends_with("0\r\n\r\n"));
+            for stream in [&mut idle, &mut screen] {
+                assert_eq!(
+                    timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap(),
+                    0
+                );
+            }
+        };
+        let (served, ()) = timeout(PATIENCE, async { tokio::join!(serving, calling) })
+            .await
+            .unwrap();
+        served.unwrap();
+        TcpStream::connect(address).await.unwrap_err();
+    }
+}

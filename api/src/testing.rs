@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::routes::{App, Shared, router};
+use crate::routes::{Shared, router};
 use crate::serve::ApiState;
 
 /// The name of the token that [`TestApp`] calls with.
@@ -55,7 +55,6 @@ pub(crate) static METRICS: LazyLock<PrometheusHandle> =
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) app: App,
     router: Router,
     tasks: JoinSet<()>,
 }
@@ -63,21 +62,27 @@ pub(crate) struct TestApp {
 impl TestApp {
     /// Starts the interface on an empty record.
     pub(crate) async fn start() -> TestApp {
+        TestApp::start_with(|_| {}).await
+    }
+
+    /// Starts the interface after a change of what it is given.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut ApiState)) -> TestApp {
         let database = TestDatabase::create().await;
         let mut connection = database.pool().acquire().await.unwrap();
         add_token(&mut connection, TOKEN_NAME, TOKEN).await.unwrap();
         drop(connection);
 
+        let mut state = api_state(database.pool().clone());
+        change(&mut state);
         let shutdown = CancellationToken::new();
-        let app = Shared::new(api_state(database.pool().clone()), shutdown.clone());
+        let app = Shared::new(state, shutdown.clone());
         let router = router(&app);
         let mut tasks = JoinSet::new();
-        let (hub, stop) = (app.clone(), shutdown.clone());
-        tasks.spawn(async move { hub.hub.run(&hub.pool, &stop).await });
+        let stop = shutdown.clone();
+        tasks.spawn(async move { app.hub.run(&app.pool, &stop).await });
         TestApp {
             database,
             shutdown,
-            app,
             router,
             tasks,
         }
@@ -119,7 +124,7 @@ impl TestApp {
             .unwrap()
     }
 
-    /// A stream of alerts, after its greeting.
+    /// A stream of alerts, after its greeting. `query` is empty or begins with a question mark.
     pub(crate) async fn stream(&self, query: &str, last_event_id: Option<&str>) -> EventStream {
         let mut request = Request::get(format!("/api/v1/alerts/stream{query}"))
             .header(AUTHORIZATION, format!("Bearer {TOKEN}"));

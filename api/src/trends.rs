@@ -201,8 +201,13 @@ fn widen(window: Window, bucket: Bucket) -> Result<Window, ApiError> {
     };
     let longest: TimeDelta = bucket.length() * MAX_POINTS;
     if window.to - window.from > longest {
+        let instead = if bucket == Bucket::Day {
+            ""
+        } else {
+            "longer buckets, or for "
+        };
         let detail = format!(
-            "with buckets of {} a window is at most {} days long: ask for longer buckets, or for a shorter window",
+            "with buckets of {} a window is at most {} days long: ask for {instead}a shorter window",
             name_of(bucket),
             longest.num_days()
         );
@@ -228,14 +233,31 @@ fn name_of(bucket: Bucket) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use homeward_record::DeviceId;
     use insta::assert_snapshot;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{TestApp, at};
+    use crate::testing::{TestApp, at, now};
+
+    const DEVICE: DeviceId = DeviceId(10001);
+
+    /// A patient with a reading of the heart rate each minute before now.
+    async fn patient_with_minutes(app: &TestApp, minutes: i64) -> PatientId {
+        let patient = app.add_patient().await;
+        let reading = |minute| {
+            let at = now() - TimeDelta::minutes(minute);
+            (Metric::HeartRate, at, 60.0 + f64::from(minute as i32 % 40))
+        };
+        let readings: Vec<_> = (1..=minutes).map(reading).collect();
+        app.store(patient, DEVICE, &readings).await;
+        patient
+    }
 
     #[tokio::test]
-    async fn blood_pressure_is_two_series() {
+    async fn blood_pressure_is_two_series_of_whole_buckets() {
         let app = TestApp::start().await;
         let patient = app.add_patient().await;
         for (minute, systolic, diastolic) in [(0, 142.0, 90.0), (2, 138.0, 86.0)] {
@@ -244,11 +266,201 @@ mod tests {
                 (Metric::Systolic, at, systolic),
                 (Metric::Diastolic, at, diastolic),
             ];
-            app.store(patient, DeviceId(1), &readings).await;
+            app.store(patient, DEVICE, &readings).await;
         }
-        let answer = app
-            .get("/api/v1/patients/1001/trends/blood_pressure?bucket=1h&from=2026-11-22T07:30:00Z")
-            .await;
-        assert_snapshot!(answer.show(), @"");
+        let path = "/api/v1/patients/1001/trends/blood_pressure?bucket=1h&from=2026-11-22T07:30:00Z&to=2026-11-22T09:30:00+01:00";
+        assert_snapshot!(app.get(path).await.show(), @r#"
+        200 OK
+        content-type: application/json
+        cache-control: no-store
+
+        {
+          "bucket": "1h",
+          "from": "2026-11-22T07:00:00Z",
+          "patient": 1001,
+          "series": [
+            {
+              "metric": "systolic",
+              "points": [
+                {
+                  "at": "2026-11-22T08:00:00Z",
+                  "max": 142.0,
+                  "mean": 140.0,
+                  "min": 138.0,
+                  "n": 2
+                }
+              ],
+              "unit": "mm[Hg]"
+            },
+            {
+              "metric": "diastolic",
+              "points": [
+                {
+                  "at": "2026-11-22T08:00:00Z",
+                  "max": 90.0,
+                  "mean": 88.0,
+                  "min": 86.0,
+                  "n": 2
+                }
+              ],
+              "unit": "mm[Hg]"
+            }
+          ],
+          "to": "2026-11-22T09:00:00Z",
+          "type": "blood_pressure",
+          "unit": "mm[Hg]"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn raw_readings_of_two_devices_are_two_points() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        for (device, value) in [(DeviceId(2), 5.5), (DeviceId(1), 6.0)] {
+            let reading = (Metric::Glucose, at("2026-11-22T08:00:00.25Z"), value);
+            app.store(patient, device, &[reading]).await;
+        }
+        // With so few, it is also what auto answers, which is what is answered without a word.
+        for query in ["?bucket=raw", "?bucket=auto", ""] {
+            let answer = app
+                .get(&format!("/api/v1/patients/1001/trends/glucose{query}"))
+                .await
+                .json();
+            assert_eq!(answer["bucket"], "raw");
+            assert_eq!(answer["unit"], "mmol/L");
+            assert_eq!(answer["from"], "2026-11-21T12:00:00Z");
+            let at = "2026-11-22T08:00:00.250Z";
+            assert_eq!(
+                answer["series"][0]["points"],
+                json!([
+                    {"at": at, "n": 1, "min": 6.0, "mean": 6.0, "max": 6.0},
+                    {"at": at, "n": 1, "min": 5.5, "mean": 5.5, "max": 5.5},
+                ])
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trend_is_what_its_readings_give() {
+        let app = TestApp::start().await;
+        patient_with_minutes(&app, 3_000).await;
+        let path = "/api/v1/patients/1001/trends/heart_rate?from=2026-11-20T00:00:00Z&bucket=";
+        let raw = app.get(&format!("{path}raw")).await.json();
+        for (bucket, length) in [
+            ("5m", Bucket::FiveMinutes),
+            ("1h", Bucket::Hour),
+            ("1d", Bucket::Day),
+        ] {
+            let mut expected: BTreeMap<DateTime<Utc>, Vec<f64>> = BTreeMap::new();
+            for point in raw["series"][0]["points"].as_array().unwrap() {
+                let start = length.floor(at(point["at"].as_str().unwrap()));
+                expected
+                    .entry(start)
+                    .or_default()
+                    .push(point["mean"].as_f64().unwrap());
+            }
+            let summed = |(at, values): (DateTime<Utc>, Vec<f64>)| {
+                let n = values.len();
+                json!({
+                    "at": at,
+                    "n": n,
+                    "min": values.iter().copied().fold(f64::INFINITY, f64::min),
+                    "mean": values.iter().sum::<f64>() / n as f64,
+                    "max": values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                })
+            };
+            let expected: Vec<Value> = expected.into_iter().map(summed).collect();
+            let answer = app.get(&format!("{path}{bucket}")).await.json();
+            assert_eq!(answer["series"][0]["points"], json!(expected), "{bucket}");
+        }
+    }
+
+    #[tokio::test]
+    async fn auto_takes_the_shortest_buckets_that_are_few_enough() {
+        let app = TestApp::start().await;
+        patient_with_minutes(&app, 1_500).await;
+        for (from, bucket) in [
+            ("2026-11-22T06:00:00Z", "raw"),
+            ("2026-11-21T00:00:00Z", "5m"),
+            ("2026-11-19T01:00:00Z", "5m"),
+            ("2026-11-19T00:00:00Z", "1h"),
+            ("2026-10-12T00:00:00Z", "1h"),
+            ("2026-10-01T00:00:00Z", "1d"),
+            ("2010-10-01T00:00:00Z", "1d"),
+        ] {
+            let path = format!("/api/v1/patients/1001/trends/heart_rate?from={from}");
+            let answer = app.get(&path).await.json();
+            assert_eq!(answer["bucket"], bucket, "from {from}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_answered_is_explained() {
+        let app = TestApp::start().await;
+        patient_with_minutes(&app, 10_001).await;
+        let mut told = String::new();
+        for path in [
+            "1001/trends/mood",
+            "1001/trends/heart_rate?bucket=2h",
+            "1001/trends/heart_rate?bukcet=1h",
+            "1001/trends/heart_rate?bucket=1h&bucket=1d",
+            "1001/trends/heart_rate?from=yesterday",
+            "1001/trends/heart_rate?from=2026-11-22T08:00:00",
+            "1001/trends/heart_rate?from=2026-11-22T08:00:00Z&to=2026-11-22T08:00:00Z",
+            "1001/trends/heart_rate?from=2026-11-01T00:00:00Z&bucket=raw",
+            "1001/trends/heart_rate?from=2026-01-01T00:00:00Z&bucket=5m",
+            "1001/trends/heart_rate?from=0001-01-01T00:00:00Z",
+            "01001/trends/heart_rate",
+            "-1/trends/heart_rate",
+            "ada/trends/heart_rate",
+            "1002/trends/heart_rate",
+        ] {
+            let answer = app.get(&format!("/api/v1/patients/{path}")).await;
+            let problem: Value = serde_json::from_str(&answer.body).unwrap();
+            let parameter = problem["parameter"].as_str().unwrap_or("-");
+            let detail = problem["detail"].as_str().unwrap();
+            told += &format!("{path}\n    {} {parameter}: {detail}\n", answer.status.as_u16());
+        }
+        assert_snapshot!(told, @r#"
+        1001/trends/mood
+            400 type: "mood" is none of heart_rate, spo2, respiratory_rate, body_temperature, blood_pressure, systolic, diastolic, irregular_pulse, glucose, steps, body_weight, consciousness, supplemental_oxygen
+        1001/trends/heart_rate?bucket=2h
+            400 bucket: "2h" is none of raw, 5m, 1h, 1d, auto
+        1001/trends/heart_rate?bukcet=1h
+            400 bukcet: there is no such parameter; there are from, to, bucket
+        1001/trends/heart_rate?bucket=1h&bucket=1d
+            400 bucket: the parameter is given twice
+        1001/trends/heart_rate?from=yesterday
+            400 from: expected a time with offset, such as 2026-11-22T08:00:00Z
+        1001/trends/heart_rate?from=2026-11-22T08:00:00
+            400 from: expected a time with offset, such as 2026-11-22T08:00:00Z
+        1001/trends/heart_rate?from=2026-11-22T08:00:00Z&to=2026-11-22T08:00:00Z
+            400 from: from must be before to
+        1001/trends/heart_rate?from=2026-11-01T00:00:00Z&bucket=raw
+            400 bucket: the window has more than 10000 readings: ask for buckets of 5m, 1h or 1d, or for a shorter window
+        1001/trends/heart_rate?from=2026-01-01T00:00:00Z&bucket=5m
+            400 bucket: with buckets of 5m a window is at most 34 days long: ask for longer buckets, or for a shorter window
+        1001/trends/heart_rate?from=0001-01-01T00:00:00Z
+            400 bucket: with buckets of 1d a window is at most 10000 days long: ask for a shorter window
+        01001/trends/heart_rate
+            400 patient: "01001" is not an identifier: expected a positive whole number without sign or leading zeros
+        -1/trends/heart_rate
+            400 patient: "-1" is not an identifier: expected a positive whole number without sign or leading zeros
+        ada/trends/heart_rate
+            400 patient: "ada" is not an identifier: expected a positive whole number without sign or leading zeros
+        1002/trends/heart_rate
+            404 -: there is no patient 1002
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_window_may_reach_into_the_future() {
+        let app = TestApp::start().await;
+        app.add_patient().await;
+        let path = "/api/v1/patients/1001/trends/steps?from=2026-11-23T00:00:00Z";
+        let answer = app.get(path).await.json();
+        assert_eq!(answer["to"], "2026-11-24T00:00:00Z");
+        assert_eq!(answer["series"][0]["points"], json!([]));
     }
 }

@@ -1,23 +1,19 @@
 //! Episodes as teams see them: reading them, acknowledging one, and following what happens to them.
 
+mod acknowledge;
+mod follow;
+
 use std::str::FromStr;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use homeward_record::{EpisodeId, Metric, PatientId, Point, RuleId};
 use serde_json::Value;
-use sqlx::postgres::PgListener;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use crate::Error;
 
-/// The channel on which every commit of transitions is announced.
-const CHANNEL: &str = "homeward_alert";
-
-/// How often, and after which pause, [`acknowledge`] tries to get hold of an episode that a lane is writing:
-/// a lane's transaction takes milliseconds.
-const ACKNOWLEDGE_ATTEMPTS: u32 = 200;
-const ACKNOWLEDGE_PAUSE: Duration = Duration::from_millis(10);
+pub use acknowledge::{Acknowledgement, acknowledge};
+pub use follow::{Transition, TransitionListener, latest_transition, transitions_after};
 
 /// Where an episode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,201 +225,4 @@ fn episode(row: EpisodeRow) -> Result<Episode, sqlx::Error> {
         latest: point(row.latest_at, row.latest_metric, row.latest_value)?,
         worst: point(row.worst_at, row.worst_metric, row.worst_value)?,
     })
-}
-
-/// What became of the wish to acknowledge an episode.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Acknowledgement {
-    /// The episode is acknowledged, by this call or by an earlier one, and stands so.
-    Done(Box<Episode>),
-    /// There is no such episode.
-    Unknown,
-    /// The episode was being written for all of some seconds.
-    Busy,
-}
-
-/// Records that `actor` has taken an episode up, unless somebody had before.
-///
-/// Whoever writes transitions holds the lock of their numbers until the end, and a lane may hold it when
-/// it comes to wait for this episode. So this takes the lock first, and then never waits for the episode:
-/// while a lane is writing it, everything is let go and tried anew.
-pub async fn acknowledge(
-    pool: &PgPool,
-    episode: EpisodeId,
-    actor: &str,
-    now: DateTime<Utc>,
-) -> Result<Acknowledgement, Error> {
-    for _ in 0..ACKNOWLEDGE_ATTEMPTS {
-        match try_acknowledge(pool, episode, actor, now).await? {
-            Acknowledgement::Busy => tokio::time::sleep(ACKNOWLEDGE_PAUSE).await,
-            outcome => return Ok(outcome),
-        }
-    }
-    Ok(Acknowledgement::Busy)
-}
-
-async fn try_acknowledge(
-    pool: &PgPool,
-    episode: EpisodeId,
-    actor: &str,
-    now: DateTime<Utc>,
-) -> Result<Acknowledgement, Error> {
-    let failed = |source| Error::new("acknowledge an episode", source);
-    let mut transaction = pool.begin().await.map_err(failed)?;
-    let locked = lock_episode(&mut transaction, episode).await.map_err(failed)?;
-    if let Some(status) = locked
-        && let Some(next) = status.once_acknowledged()
-    {
-        write_acknowledgement(&mut transaction, episode, next, actor, now)
-            .await
-            .map_err(failed)?;
-    }
-    let episode = load_episodes(&mut transaction, &[episode.0]).await?.pop();
-    transaction.commit().await.map_err(failed)?;
-    Ok(match (episode, locked) {
-        (None, _) => Acknowledgement::Unknown,
-        (Some(_), None) => Acknowledgement::Busy,
-        (Some(episode), Some(_)) => Acknowledgement::Done(Box::new(episode)),
-    })
-}
-
-/// The status of an episode that nobody else changes until the transaction ends; `None` when somebody is
-/// changing it, or there is none.
-async fn lock_episode(
-    connection: &mut PgConnection,
-    episode: EpisodeId,
-) -> Result<Option<EpisodeStatus>, sqlx::Error> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(7462, 2)")
-        .execute(&mut *connection)
-        .await?;
-    let status = sqlx::query_scalar!(
-        "SELECT status FROM episode WHERE episode_id = $1 FOR UPDATE SKIP LOCKED",
-        episode.0
-    )
-    .fetch_optional(connection)
-    .await?;
-    status
-        .map(|status| status.parse())
-        .transpose()
-        .map_err(|()| unknown("status"))
-}
-
-async fn write_acknowledgement(
-    connection: &mut PgConnection,
-    episode: EpisodeId,
-    next: EpisodeStatus,
-    actor: &str,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "UPDATE episode SET status = $2, acknowledged_at = $3 WHERE episode_id = $1",
-        episode.0,
-        next.as_str(),
-        now
-    )
-    .execute(&mut *connection)
-    .await?;
-    let mut kinds = vec!["acknowledged".to_owned()];
-    if next == EpisodeStatus::Closed {
-        kinds.push("closed".to_owned());
-    }
-    sqlx::query!(
-        "INSERT INTO episode_transition (episode_id, kind, at, actor)
-         SELECT $1, kind, $3, $4 FROM UNNEST($2::text[]) AS kind",
-        episode.0,
-        &kinds,
-        now,
-        actor
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Something that happened to an episode.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Transition {
-    /// Its number. Numbers become visible in their order, so what follows one is never missed.
-    pub id: i64,
-    /// `raised`, `became_current`, `acknowledged`, `cleared` or `closed`.
-    pub kind: String,
-    /// When it happened.
-    pub at: DateTime<Utc>,
-    /// Who did it; `None`: the rule itself.
-    pub actor: Option<String>,
-    /// The episode as it stands now, which may be later than the transition.
-    pub episode: Episode,
-}
-
-/// The number of the latest transition; 0 when there is none.
-pub async fn latest_transition(connection: &mut PgConnection) -> Result<i64, Error> {
-    sqlx::query_scalar!(r#"SELECT COALESCE(max(transition_id), 0) AS "id!" FROM episode_transition"#)
-        .fetch_one(connection)
-        .await
-        .map_err(|source| Error::new("read the latest transition", source))
-}
-
-/// The transitions after a number, in their order, at most `limit` of them.
-pub async fn transitions_after(
-    connection: &mut PgConnection,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Transition>, Error> {
-    let rows = sqlx::query!(
-        "SELECT transition_id, episode_id, kind, at, actor FROM episode_transition
-         WHERE transition_id > $1 ORDER BY transition_id LIMIT $2",
-        after,
-        limit
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(|source| Error::new("read transitions", source))?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut ids: Vec<i64> = rows.iter().map(|row| row.episode_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let episodes = load_episodes(connection, &ids).await?;
-    let transitions = rows.into_iter().filter_map(|row| {
-        let episode = episodes
-            .iter()
-            .find(|episode| episode.id == EpisodeId(row.episode_id))?;
-        Some(Transition {
-            id: row.transition_id,
-            kind: row.kind,
-            at: row.at,
-            actor: row.actor,
-            episode: episode.clone(),
-        })
-    });
-    Ok(transitions.collect())
-}
-
-/// Wakes whoever waits for transitions.
-#[derive(Debug)]
-pub struct TransitionListener {
-    listener: PgListener,
-}
-
-impl TransitionListener {
-    /// Begins to listen, on a connection that it keeps. A commit of transitions after this wakes it.
-    pub async fn listen(pool: &PgPool) -> Result<TransitionListener, Error> {
-        let failed = |source| Error::new("listen for transitions", source);
-        let mut listener = PgListener::connect_with(pool).await.map_err(failed)?;
-        listener.listen(CHANNEL).await.map_err(failed)?;
-        Ok(TransitionListener { listener })
-    }
-
-    /// Waits until transitions may have been committed. Also returns when the connection was lost and
-    /// another one listens, because what was committed in between was not heard.
-    pub async fn woken(&mut self) -> Result<(), Error> {
-        self.listener
-            .try_recv()
-            .await
-            .map_err(|source| Error::new("listen for transitions", source))?;
-        // One look into the record answers all that wait in the buffer.
-        while self.listener.next_buffered().is_some() {}
-        Ok(())
-    }
 }

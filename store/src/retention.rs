@@ -98,3 +98,123 @@ async fn prune_gate_changes(pool: &PgPool) -> Result<u64, Error> {
     .map(|done| done.rows_affected())
     .map_err(|source| Error::new("prune the gate's changes", source))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup;
+    use crate::testing::TestDatabase;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    async fn run(pool: &PgPool, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(pool).await.unwrap();
+    }
+
+    async fn one<T>(pool: &PgPool, query: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn old_readings_go_with_their_rollups_and_the_others_stay() {
+        let database = TestDatabase::create().await;
+        let pool = database.pool();
+        run(
+            pool,
+            "INSERT INTO patient (nhs_number, name, born) VALUES ('9990000018', 'Ada Simulated', '1950-01-01');
+             UPDATE gate SET rollup_mark = '2026-01-01Z', rolled_up_until = '2026-01-01Z';
+             INSERT INTO reading (patient_id, metric, time, device_id, value, received_at)
+             SELECT 1001, 1, time, 1, 70, time
+             FROM generate_series('2026-01-01Z'::timestamptz, '2026-02-28T23:00Z', '1 hour') AS time",
+        )
+        .await;
+        rollup::run_once(pool, at("2026-03-01T00:10:00Z")).await.unwrap();
+        assert_eq!(
+            one::<i64>(pool, "SELECT count(*) FROM reading_hourly").await,
+            59 * 24
+        );
+
+        let now = at("2026-03-01T00:10:00Z");
+        let removed = run_once(pool, now, TimeDelta::days(30)).await.unwrap();
+        assert!(removed.chunks > 0, "{removed:?}");
+        let oldest: DateTime<Utc> = one(pool, "SELECT min(time) FROM reading").await;
+        assert!(
+            oldest <= now - TimeDelta::days(30) && oldest > now - TimeDelta::days(37),
+            "{oldest}"
+        );
+        for oldest_rollup in [
+            "SELECT min(bucket) FROM reading_hourly",
+            "SELECT min(bucket) FROM reading_daily",
+        ] {
+            assert_eq!(one::<DateTime<Utc>>(pool, oldest_rollup).await, oldest);
+        }
+        let readings: i64 = one(pool, "SELECT count(*) FROM reading").await;
+        assert_eq!(
+            one::<i64>(pool, "SELECT sum(n)::bigint FROM reading_hourly").await,
+            readings
+        );
+        assert_eq!(
+            one::<i64>(pool, "SELECT sum(n)::bigint FROM reading_daily").await,
+            readings
+        );
+
+        assert_eq!(
+            run_once(pool, now, TimeDelta::days(30)).await.unwrap(),
+            Removed::default()
+        );
+        // In the end nothing is left of a patient who sends no more.
+        run_once(pool, now + TimeDelta::days(100), TimeDelta::days(30))
+            .await
+            .unwrap();
+        for rest in [
+            "SELECT count(*) FROM reading",
+            "SELECT count(*) FROM reading_hourly",
+            "SELECT count(*) FROM reading_daily",
+        ] {
+            assert_eq!(one::<i64>(pool, rest).await, 0, "{rest}");
+        }
+    }
+
+    #[tokio::test]
+    async fn old_rejected_messages_go() {
+        let database = TestDatabase::create().await;
+        let pool = database.pool();
+        run(
+            pool,
+            "INSERT INTO device (kind, secret_hash) VALUES ('cuff', sha256('secret'));
+             INSERT INTO rejected_message (device_id, received_at, topic, payload, reasons, digest)
+             SELECT 10001, at, '', '', '[]', sha256(at::text::bytea)
+             FROM UNNEST(ARRAY['2026-01-30Z', '2026-01-31Z', '2026-02-01Z']::timestamptz[]) AS at",
+        )
+        .await;
+        let removed = run_once(pool, at("2026-03-02T00:00:00Z"), TimeDelta::days(30))
+            .await
+            .unwrap();
+        assert_eq!(removed.rejected_messages, 1);
+    }
+
+    #[tokio::test]
+    async fn the_latest_changes_of_the_gate_stay() {
+        let database = TestDatabase::create().await;
+        let pool = database.pool();
+        run(
+            pool,
+            "INSERT INTO gate_change (version) SELECT generate_series(2, 10007); UPDATE gate SET version = 10007",
+        )
+        .await;
+        let removed = run_once(pool, at("2026-03-02T00:00:00Z"), TimeDelta::days(30))
+            .await
+            .unwrap();
+        assert_eq!(removed.gate_changes, 6);
+        assert_eq!(one::<i64>(pool, "SELECT min(version) FROM gate_change").await, 8);
+        assert_eq!(
+            one::<i64>(pool, "SELECT count(*) FROM gate_change").await,
+            KEPT_GATE_CHANGES
+        );
+    }
+}

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Alert, SEVERITIES};
 use crate::error::ApiError;
-use crate::request::{Limit, Query, choose_some, parsed};
+use crate::request::{Limit, Query, choose, choose_some, parsed};
 use crate::routes::App;
 use crate::series::require_patient;
 
@@ -28,7 +28,7 @@ pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     patient: Option<PatientId>,
     #[serde(default, deserialize_with = "parsed")]
-    late: Option<bool>,
+    late: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
     limit: Option<Limit<50, 500>>,
     #[serde(default, deserialize_with = "parsed")]
@@ -52,7 +52,10 @@ pub(crate) async fn get(
         statuses: choose_some("status", parameters.status.as_deref(), &statuses)?,
         severities: severities.iter().map(ToString::to_string).collect(),
         patient: parameters.patient,
-        late: parameters.late,
+        late: match parameters.late.as_deref() {
+            Some(text) => Some(choose("late", text, &[("true", true), ("false", false)])?),
+            None => None,
+        },
         before: parameters.after.map(|Cursor(episode)| episode),
     };
     let Limit(limit) = parameters.limit.unwrap_or_default();
@@ -80,5 +83,165 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, &'static str> {
         let episode = text.parse().map_err(|_| "expected the next of an earlier page")?;
         Ok(Cursor(episode))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use serde_json::Value;
+
+    use crate::testing::TestApp;
+
+    async fn ids(app: &TestApp, query: &str) -> Vec<i64> {
+        let page = app.get(&format!("/api/v1/alerts{query}")).await.json();
+        let alerts = page["alerts"].as_array().unwrap();
+        alerts.iter().map(|alert| alert["id"].as_i64().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn an_alert_says_what_it_is_about() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let rule = app.add_rule(patient).await;
+        app.raise(patient, rule, "high", false).await;
+        assert_snapshot!(app.get("/api/v1/alerts").await.show(), @r#"
+        200 OK
+        content-type: application/json
+        cache-control: no-store
+
+        {
+          "alerts": [
+            {
+              "acknowledged_at": null,
+              "acknowledged_by": null,
+              "cleared_at": null,
+              "id": 1,
+              "late": false,
+              "latest": {
+                "at": "2026-11-22T11:55:00Z",
+                "metric": "glucose",
+                "unit": "mmol/L",
+                "value": 2.6
+              },
+              "onset": {
+                "at": "2026-11-22T11:50:00Z",
+                "metric": "glucose",
+                "unit": "mmol/L",
+                "value": 2.8
+              },
+              "patient": 1001,
+              "raised_at": "2026-11-22T12:00:00Z",
+              "rule": {
+                "code": "glucose-very-low",
+                "guidance": "Treat the low glucose now.",
+                "id": 1,
+                "name": "Glucose very low"
+              },
+              "severity": "high",
+              "status": "raised",
+              "text": "Glucose 2.6 mmol/L, below 3.0 mmol/L since 11:50 UTC; lowest 2.4 mmol/L at 11:53 UTC.",
+              "worst": {
+                "at": "2026-11-22T11:53:00Z",
+                "metric": "glucose",
+                "unit": "mmol/L",
+                "value": 2.4
+              }
+            }
+          ],
+          "next": null
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_rule_that_cannot_be_read_leaves_the_values() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let rule = app.add_rule(patient).await;
+        app.raise(patient, rule, "high", false).await;
+        sqlx::query("UPDATE care_plan_rule SET definition = '{}'")
+            .execute(app.pool())
+            .await
+            .unwrap();
+        let alert = &app.get("/api/v1/alerts").await.json()["alerts"][0];
+        assert_snapshot!(
+            alert["text"].as_str().unwrap(),
+            @"Rule glucose-very-low: glucose 2.6 mmol/L at 11:55 UTC on 22 November 2026."
+        );
+        assert_eq!(alert["rule"]["name"], "glucose-very-low");
+    }
+
+    #[tokio::test]
+    async fn filters_and_pages() {
+        let app = TestApp::start().await;
+        let (one, other) = (app.add_patient().await, app.add_patient().await);
+        let (rule_of_one, rule_of_other) = (app.add_rule(one).await, app.add_rule(other).await);
+        app.raise(one, rule_of_one, "high", false).await;
+        app.clear(one).await;
+        app.raise(one, rule_of_one, "medium", true).await;
+        app.raise(one, rule_of_one, "medium", false).await;
+        app.raise(other, rule_of_other, "low", false).await;
+        app.post("/api/v1/alerts/4/acknowledge").await.json();
+
+        for (query, expected) in [
+            ("", vec![4, 3, 2, 1]),
+            ("?status=raised", vec![3]),
+            ("?status=cleared,acknowledged", vec![4, 2, 1]),
+            ("?status=closed", vec![]),
+            ("?severity=medium", vec![3, 2]),
+            ("?severity=high,low", vec![4, 1]),
+            ("?late=true", vec![2]),
+            ("?late=false", vec![4, 3, 1]),
+            ("?patient=1001", vec![3, 2, 1]),
+            ("?patient=1001&severity=medium&late=false&status=raised", vec![3]),
+            ("?limit=3&after=3", vec![2, 1]),
+        ] {
+            assert_eq!(ids(&app, query).await, expected, "{query}");
+        }
+
+        let first = app.get("/api/v1/alerts?limit=3").await.json();
+        assert_eq!(first["next"], "2");
+        let last = app.get("/api/v1/alerts?limit=3&after=2").await.json();
+        assert_eq!(
+            (last["alerts"].as_array().unwrap().len(), &last["next"]),
+            (1, &Value::Null)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_explained() {
+        let app = TestApp::start().await;
+        let mut told = String::new();
+        for query in [
+            "status=open",
+            "status=raised,",
+            "severity=HIGH",
+            "late=yes",
+            "patient=abc",
+            "patient=1001",
+            "limit=501",
+            "after=first",
+            "sort=severity",
+        ] {
+            let answer = app.get(&format!("/api/v1/alerts?{query}")).await;
+            let problem: Value = serde_json::from_str(&answer.body).unwrap();
+            told += &format!(
+                "{query}: {} {}\n",
+                answer.status.as_u16(),
+                problem["detail"].as_str().unwrap()
+            );
+        }
+        assert_snapshot!(told, @r#"
+        status=open: 400 "open" is none of raised, acknowledged, cleared, closed
+        status=raised,: 400 "" is none of raised, acknowledged, cleared, closed
+        severity=HIGH: 400 "HIGH" is none of high, medium, low, info
+        late=yes: 400 "yes" is none of true, false
+        patient=abc: 400 "abc" is not an identifier: expected a positive whole number without sign or leading zeros
+        patient=1001: 404 there is no patient 1001
+        limit=501: 400 expected a whole number from 1 to 500
+        after=first: 400 expected the next of an earlier page
+        sort=severity: 400 there is no such parameter; there are status, severity, patient, late, limit, after
+        "#);
     }
 }

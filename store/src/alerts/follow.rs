@@ -1,0 +1,98 @@
+use chrono::{DateTime, Utc};
+use homeward_record::EpisodeId;
+use sqlx::postgres::PgListener;
+use sqlx::{PgConnection, PgPool};
+
+use super::{Episode, load_episodes};
+use crate::Error;
+
+/// The channel on which every commit of transitions is announced.
+const CHANNEL: &str = "homeward_alert";
+
+/// Something that happened to an episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// Its number. Numbers become visible in their order, so what follows one is never missed.
+    pub id: i64,
+    /// `raised`, `became_current`, `acknowledged`, `cleared` or `closed`.
+    pub kind: String,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Who did it; `None`: the rule itself.
+    pub actor: Option<String>,
+    /// The episode as it stands now, which may be later than the transition.
+    pub episode: Episode,
+}
+
+/// The number of the latest transition; 0 when there is none.
+pub async fn latest_transition(connection: &mut PgConnection) -> Result<i64, Error> {
+    sqlx::query_scalar!(r#"SELECT COALESCE(max(transition_id), 0) AS "id!" FROM episode_transition"#)
+        .fetch_one(connection)
+        .await
+        .map_err(|source| Error::new("read the latest transition", source))
+}
+
+/// The transitions after a number, in their order, at most `limit` of them.
+pub async fn transitions_after(
+    connection: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Transition>, Error> {
+    let rows = sqlx::query!(
+        "SELECT transition_id, episode_id, kind, at, actor FROM episode_transition
+         WHERE transition_id > $1 ORDER BY transition_id LIMIT $2",
+        after,
+        limit
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|source| Error::new("read transitions", source))?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.episode_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let episodes = load_episodes(connection, &ids).await?;
+    let transitions = rows.into_iter().filter_map(|row| {
+        let episode = episodes
+            .iter()
+            .find(|episode| episode.id == EpisodeId(row.episode_id))?;
+        Some(Transition {
+            id: row.transition_id,
+            kind: row.kind,
+            at: row.at,
+            actor: row.actor,
+            episode: episode.clone(),
+        })
+    });
+    Ok(transitions.collect())
+}
+
+/// Wakes whoever waits for transitions.
+#[derive(Debug)]
+pub struct TransitionListener {
+    listener: PgListener,
+}
+
+impl TransitionListener {
+    /// Begins to listen, on a connection that it keeps. A commit of transitions after this wakes it.
+    pub async fn listen(pool: &PgPool) -> Result<TransitionListener, Error> {
+        let failed = |source| Error::new("listen for transitions", source);
+        let mut listener = PgListener::connect_with(pool).await.map_err(failed)?;
+        listener.listen(CHANNEL).await.map_err(failed)?;
+        Ok(TransitionListener { listener })
+    }
+
+    /// Waits until transitions may have been committed. Also returns when the connection was lost and
+    /// another one listens, because what was committed in between was not heard.
+    pub async fn woken(&mut self) -> Result<(), Error> {
+        self.listener
+            .try_recv()
+            .await
+            .map_err(|source| Error::new("listen for transitions", source))?;
+        // One look into the record answers all that wait in the buffer.
+        while self.listener.next_buffered().is_some() {}
+        Ok(())
+    }
+}
