@@ -27,10 +27,13 @@ impl Outcome<'_> {
 }
 
 /// Is told of the first answer to each message, as soon as it is read. What it is told as acknowledged has
-/// to be in the record already. It is called between two packets of the device, and has to be quick.
+/// to be in the record already: as readings, or, what was wrong with them, among the rejected messages. (MQTT
+/// 3.1.1 has no other answer to those; and of a message that is wrong in part, the rest is taken.) It is
+/// called between two packets of the device, and has to be quick.
 pub type Hook = Arc<dyn Fn(&Outcome<'_>) + Send + Sync>;
 
-/// Remembers every acknowledged reading: what a test has to find in the record, each exactly once.
+/// Remembers every acknowledged reading: what a test has to find in the record, each exactly once, as long as
+/// nothing was sent that the record rejects.
 ///
 /// Grows with what is acknowledged, and so is for tests rather than for fleets that run for days.
 #[derive(Clone, Debug, Default)]
