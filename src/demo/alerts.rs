@@ -1,0 +1,86 @@
+//! Live alerts, a line each.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use homeward_alerts::{Definition, explain};
+use homeward_record::EpisodeId;
+use homeward_store::PgPool;
+use homeward_store::alerts::{Transition, TransitionListener, latest_transition, transitions_after};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Transitions to read at once.
+const PAGE: i64 = 200;
+
+/// Follows the record and sends a line for each alert that pages somebody, until `stop`.
+pub(super) async fn follow(pool: PgPool, lines: mpsc::Sender<String>, stop: CancellationToken) -> Result<()> {
+    let follow = async {
+        // The listener first: what is committed between the two is then heard of as well.
+        let mut listener = TransitionListener::listen(&pool).await?;
+        let mut follower = Follower {
+            seen: latest_transition(&mut *pool.acquire().await?).await?,
+            told: HashSet::new(),
+            lines,
+        };
+        loop {
+            listener.woken().await?;
+            follower.send_new(&pool).await?;
+        }
+    };
+    tokio::select! {
+        ended = follow => ended,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+struct Follower {
+    /// The number of the last transition that was read.
+    seen: i64,
+    /// The open episodes that were told. A late one may be current by the time that its raising is read, and
+    /// then its becoming so is no news.
+    told: HashSet<EpisodeId>,
+    lines: mpsc::Sender<String>,
+}
+
+impl Follower {
+    async fn send_new(&mut self, pool: &PgPool) -> Result<()> {
+        let mut connection = pool.acquire().await.context("could not reach the database")?;
+        loop {
+            let page = transitions_after(&mut connection, self.seen, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            self.seen = last.id;
+            for transition in &page {
+                if self.is_news(transition) {
+                    // Nobody reads any more while everything stops.
+                    let _ = self.lines.send(line(transition)?).await;
+                }
+            }
+        }
+    }
+
+    /// Whether somebody is paged from this transition on.
+    fn is_news(&mut self, transition: &Transition) -> bool {
+        let episode = &transition.episode;
+        match transition.kind.as_str() {
+            "raised" => !episode.late && self.told.insert(episode.id),
+            "became_current" => self.told.insert(episode.id),
+            "cleared" => {
+                self.told.remove(&episode.id);
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+fn line(transition: &Transition) -> Result<String> {
+    let episode = &transition.episode;
+    let definition: Definition = serde_json::from_value(episode.definition.clone())?;
+    let text = explain(&definition, &episode.onset, &episode.latest, &episode.worst);
+    let at = transition.at.format("%H:%M:%S UTC");
+    Ok(format!(
+        "{at}  {:6}  patient {}  {text}",
+        episode.severity, episode.patient
+    ))
+}
