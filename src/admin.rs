@@ -1,0 +1,319 @@
+//! Administration: one change of the record, and one JSON object that says what became of it.
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::{Subcommand, ValueEnum};
+use homeward_alerts::Programme;
+use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
+use homeward_store::admin::{self, NewDevice, NewPatient, NewRule};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::config::Settings;
+use crate::database::Database;
+use crate::lifecycle::Lifecycle;
+
+/// Who changes care plans, as the record names them.
+const AUTHOR: &str = "homeward command line";
+
+/// Administration commands. All of them work while the service runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the database's schema to this version; every other command does this too
+    Migrate,
+    /// Practices, teams and hospitals
+    #[command(subcommand)]
+    Organisation(OrganisationCommand),
+    /// Patients and the programmes on which they begin
+    #[command(subcommand)]
+    Patient(PatientCommand),
+    /// Devices, their credentials, and whose patient they measure
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Tokens with which programs read the API
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrganisationCommand {
+    /// Add an organisation
+    Add {
+        #[arg(long, value_enum)]
+        kind: OrganisationKind,
+        #[arg(long, value_parser = text)]
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum OrganisationKind {
+    CareTeam,
+    GpPractice,
+    Hospital,
+    Ambulance,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PatientCommand {
+    /// Add a patient
+    Add {
+        /// Ten digits; spaces and dashes may stand between them
+        #[arg(long, value_name = "NUMBER")]
+        nhs_number: NhsNumber,
+        #[arg(long, value_parser = text)]
+        name: String,
+        /// Date of birth, as 1948-07-05
+        #[arg(long, value_name = "DATE")]
+        born: NaiveDate,
+        /// A programme whose rules the care plan begins with; may be given several times
+        #[arg(long, value_name = "PROGRAMME", value_parser = programme)]
+        plan: Vec<&'static Programme>,
+        /// The GP practice where the patient is registered
+        #[arg(long, value_name = "ID")]
+        organisation: Option<i64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Add a device; prints its secret, which is not kept and not shown again
+    Add {
+        /// What it is: cuff, watch, cgm, meter, …
+        #[arg(long, value_parser = text)]
+        kind: String,
+        #[arg(long, value_name = "ID")]
+        patient: PatientId,
+        /// From when on it measures this patient, as 2026-03-01T09:00:00Z. By default as far back as the record
+        /// takes readings, so that what the device holds in its memory is taken. Give the time at which it was
+        /// handed over when somebody else used it before
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<Utc>>,
+        /// How many minutes the device's clock face is ahead of UTC, for formats that carry local times
+        #[arg(long, value_name = "MINUTES", default_value_t = 0, allow_negative_numbers = true,
+            value_parser = clap::value_parser!(i32).range(-1080..=1080))]
+        utc_offset: i32,
+    },
+    /// Give a device to another patient
+    Assign {
+        #[arg(value_name = "ID")]
+        device: DeviceId,
+        #[arg(long, value_name = "ID")]
+        patient: PatientId,
+        /// From when on it measures this patient; its running assignment ends then [default: now]. Readings that
+        /// are stored already stay where they are
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<Utc>>,
+    },
+    /// Refuse a device from now on, for ever
+    Revoke {
+        #[arg(value_name = "ID")]
+        device: DeviceId,
+    },
+    /// List the devices that measure or measured a patient
+    List {
+        #[arg(long, value_name = "ID")]
+        patient: PatientId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Add a token; it is printed, not kept, and not shown again
+    Add {
+        /// Who or what it is for
+        #[arg(long, value_parser = text)]
+        name: String,
+    },
+    /// Refuse a token from now on
+    Revoke {
+        #[arg(value_name = "ID")]
+        token: i64,
+    },
+}
+
+fn text(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("it is empty")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn programme(name: &str) -> Result<&'static Programme, String> {
+    Programme::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Programme::names().collect();
+        format!("the programmes are: {}", names.join(", "))
+    })
+}
+
+/// Does what the command says and prints the answer, one JSON object.
+pub(crate) async fn run(settings: Settings, command: Command) -> Result<()> {
+    let lifecycle = Lifecycle::start(settings.stop_within())?;
+    let database = Database::for_command(&settings, &lifecycle).await?;
+    let outcome = execute(&settings, &database, command).await;
+    // Also after an error; the first error is the one to tell.
+    let closed = database.close().await;
+    println!("{}", outcome?);
+    closed
+}
+
+async fn execute(settings: &Settings, database: &Database, command: Command) -> Result<Value> {
+    database.prepare().await?;
+    let pool = database.pool(1)?;
+    let mut transaction = pool.begin().await.context("could not begin a transaction")?;
+    let now = Clock::System.now();
+    let answer = match command {
+        Command::Migrate => json!({"schema_version": homeward_store::schema_version()}),
+        Command::Organisation(OrganisationCommand::Add { kind, name }) => {
+            let kind = kind
+                .to_possible_value()
+                .map(|kind| kind.get_name().to_owned())
+                .unwrap_or_default();
+            let id = admin::add_organisation(&mut transaction, &kind, &name).await?;
+            json!({"organisation_id": id})
+        }
+        Command::Patient(command) => add_patient(&mut transaction, command, now).await?,
+        Command::Device(command) => device(&mut transaction, command, settings, now).await?,
+        Command::Token(TokenCommand::Add { name }) => {
+            let token = format!("hw_{}", random_secret());
+            let id = admin::add_token(&mut transaction, &name, &token).await?;
+            json!({"token_id": id, "token": token})
+        }
+        Command::Token(TokenCommand::Revoke { token }) => {
+            let revoked_at = admin::revoke_token(&mut transaction, token, now).await?;
+            json!({"token_id": token, "revoked_at": revoked_at})
+        }
+    };
+    transaction
+        .commit()
+        .await
+        .context("could not commit the change")?;
+    pool.close().await;
+    Ok(answer)
+}
+
+async fn add_patient(
+    connection: &mut PgConnection,
+    command: PatientCommand,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    let PatientCommand::Add {
+        nhs_number,
+        name,
+        born,
+        plan,
+        organisation,
+    } = command;
+    if born > now.date_naive() {
+        bail!("the date of birth, {born}, has not come yet");
+    }
+    let new = NewPatient {
+        nhs_number: &nhs_number,
+        name: &name,
+        born,
+        organisation,
+    };
+    let patient = admin::add_patients(connection, &[new]).await?[0];
+    for programme in &plan {
+        enrol(connection, &[patient], programme, now).await?;
+    }
+    let plans: Vec<&str> = plan.iter().map(|programme| programme.name.as_str()).collect();
+    Ok(json!({"patient_id": patient, "plans": plans}))
+}
+
+/// Puts a programme's rules into the care plans of patients.
+pub(crate) async fn enrol(
+    connection: &mut PgConnection,
+    patients: &[PatientId],
+    programme: &Programme,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut definitions = Vec::with_capacity(programme.rules.len());
+    for rule in &programme.rules {
+        definitions.push((rule.code.as_str(), serde_json::to_value(&rule.definition)?));
+    }
+    let mut rules = Vec::with_capacity(patients.len() * definitions.len());
+    for &patient in patients {
+        for (code, definition) in &definitions {
+            rules.push(NewRule {
+                patient,
+                code,
+                programme: &programme.name,
+                definition,
+            });
+        }
+    }
+    Ok(admin::set_rules(connection, &rules, AUTHOR, "enrolment", now).await?)
+}
+
+async fn device(
+    connection: &mut PgConnection,
+    command: DeviceCommand,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    match command {
+        DeviceCommand::Add {
+            kind,
+            patient,
+            from,
+            utc_offset,
+        } => {
+            let secret = random_secret();
+            let new = NewDevice {
+                kind: &kind,
+                secret: &secret,
+                utc_offset_minutes: utc_offset,
+                patient,
+                from: from.unwrap_or(now - settings.retention()),
+            };
+            let device = admin::add_devices(connection, &[new]).await?[0];
+            Ok(credentials(device, &secret))
+        }
+        DeviceCommand::Assign {
+            device,
+            patient,
+            from,
+        } => {
+            let from = from.unwrap_or(now);
+            admin::assign_device(connection, device, patient, from).await?;
+            Ok(json!({"device_id": device, "patient_id": patient, "from": from}))
+        }
+        DeviceCommand::Revoke { device } => {
+            let revoked_at = admin::revoke_device(connection, device, now).await?;
+            Ok(json!({"device_id": device, "revoked_at": revoked_at}))
+        }
+        DeviceCommand::List { patient } => {
+            let devices = admin::list_devices(connection, patient).await?;
+            Ok(json!({"devices": devices}))
+        }
+    }
+}
+
+/// What has to be typed into a device.
+fn credentials(device: DeviceId, secret: &str) -> Value {
+    let topic = |rest: &str| format!("v1/devices/{device}/{rest}");
+    json!({
+        "device_id": device,
+        "secret": secret,
+        "username": device.to_string(),
+        "client_id": device.to_string(),
+        "topics": {
+            "readings": topic("readings"),
+            "gatt": topic("gatt/{uuid16}"),
+            "omh": topic("omh"),
+            "fhir": topic("fhir"),
+            "errors": topic("errors"),
+            "commands": topic("commands"),
+        },
+    })
+}
+
+/// 256 random bits, in hexadecimal digits.
+pub(crate) fn random_secret() -> String {
+    let bits: [u8; 32] = rand::random();
+    bits.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,393 @@
+//! Configuration: `homeward.toml`, and the environment above it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use chrono::TimeDelta;
+use homeward_ingest::Limits;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use toml::{Table, Value};
+
+/// The file that is read, if it exists, when none is named.
+const DEFAULT_FILE: &str = "homeward.toml";
+
+/// How a variable begins that sets a key. The rest is the key in capital letters, after the name of its
+/// section if it stands in one: `HOMEWARD_LIMITS_WINDOW`.
+const PREFIX: &str = "HOMEWARD_";
+
+/// The sections of the file.
+const SECTIONS: [&str; 1] = ["limits"];
+
+/// Variables that begin like those and set no key: the name of the file, and what tests are told.
+const OTHER_VARIABLES: [&str; 2] = ["HOMEWARD_CONFIG", "HOMEWARD_SAMPLES"];
+const TEST_VARIABLES: &str = "HOMEWARD_TEST_";
+
+/// Each lane holds a connection to the database, and more than a few are no faster.
+const MAX_LANES: usize = 64;
+
+/// A century. Longer than any life of a device, and far from the ends of the calendar.
+const MAX_RETENTION_DAYS: u32 = 36_525;
+
+/// Everything that can be set. `homeward.example.toml` documents each value.
+#[derive(Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) mqtt_listen: SocketAddr,
+    pub(crate) http_listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    /// Without one, the record is in a private server in `data_dir`.
+    pub(crate) database_url: Option<String>,
+    #[serde(deserialize_with = "lanes")]
+    pub(crate) lanes: usize,
+    #[serde(deserialize_with = "retention_days")]
+    retention_days: u32,
+    #[serde(deserialize_with = "positive")]
+    stop_within_seconds: u64,
+    /// Without one, the command decides.
+    pub(crate) log: Option<String>,
+    pub(crate) log_format: LogFormat,
+    limits: LimitSettings,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
+
+/// [`Limits`] with units in the names.
+#[derive(Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(default, deny_unknown_fields)]
+struct LimitSettings {
+    #[serde(deserialize_with = "positive")]
+    connections: u32,
+    #[serde(deserialize_with = "positive")]
+    window: u16,
+    #[serde(deserialize_with = "positive")]
+    messages_per_second: f64,
+    #[serde(deserialize_with = "positive")]
+    burst: f64,
+    #[serde(deserialize_with = "positive")]
+    bytes_in_flight: u32,
+    #[serde(deserialize_with = "positive")]
+    acknowledge_within_seconds: u64,
+    #[serde(deserialize_with = "positive")]
+    connect_within_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            mqtt_listen: (Ipv4Addr::LOCALHOST, 1883).into(),
+            http_listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            data_dir: "./.homeward".into(),
+            database_url: None,
+            lanes: 4,
+            retention_days: 7_305,
+            stop_within_seconds: 30,
+            log: None,
+            log_format: LogFormat::Auto,
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> LimitSettings {
+        let limits = Limits::default();
+        LimitSettings {
+            connections: limits.connections,
+            window: limits.window,
+            messages_per_second: limits.messages_per_second,
+            burst: limits.burst,
+            bytes_in_flight: limits.bytes_in_flight,
+            acknowledge_within_seconds: limits.acknowledge_within.as_secs(),
+            connect_within_seconds: limits.connect_within.as_secs(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `file`, or `homeward.toml` where that exists, and the environment of this process.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Settings> {
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| sets_a_key(name)) else {
+                continue;
+            };
+            let value = value
+                .into_string()
+                .map_err(|_| anyhow!("{name} is not valid UTF-8"))?;
+            variables.push((name.to_owned(), value));
+        }
+        let content = match file {
+            Some(file) => Some(fs::read_to_string(file)),
+            None => match fs::read_to_string(DEFAULT_FILE) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                content => Some(content),
+            },
+        };
+        let file = file.unwrap_or(Path::new(DEFAULT_FILE)).display();
+        let content = content
+            .transpose()
+            .with_context(|| format!("could not read the configuration file {file}"))?;
+        Settings::merge(content.as_deref(), variables)
+            .with_context(|| format!("the configuration is wrong ({file}, and the environment above it)"))
+    }
+
+    /// The settings of a file's content with the variables above them.
+    fn merge(content: Option<&str>, variables: Vec<(String, String)>) -> Result<Settings> {
+        let content = content.unwrap_or_default();
+        // Read as settings first: only so does an error point to its line.
+        toml::from_str::<Settings>(content)?;
+        let mut table: Table = toml::from_str(content)?;
+        for (name, value) in variables {
+            // What was left empty, as templates of container settings do, is not set.
+            if !value.is_empty() {
+                let (section, key, value) = setting(&name, &value)?;
+                insert(&mut table, section, key, value);
+            }
+        }
+        Ok(table.try_into::<Settings>()?)
+    }
+
+    /// How far back the record takes readings.
+    pub(crate) fn retention(&self) -> TimeDelta {
+        TimeDelta::days(self.retention_days.into())
+    }
+
+    /// How long stopping may take before what is left is cut off.
+    pub(crate) fn stop_within(&self) -> Duration {
+        Duration::from_secs(self.stop_within_seconds)
+    }
+
+    /// What devices may ask of the broker.
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = &self.limits;
+        Limits {
+            connections: limits.connections,
+            window: limits.window,
+            messages_per_second: limits.messages_per_second,
+            burst: limits.burst,
+            bytes_in_flight: limits.bytes_in_flight,
+            acknowledge_within: Duration::from_secs(limits.acknowledge_within_seconds),
+            connect_within: Duration::from_secs(limits.connect_within_seconds),
+        }
+    }
+}
+
+/// Whether a variable of the environment is for us.
+fn sets_a_key(name: &str) -> bool {
+    let other = OTHER_VARIABLES.contains(&name) || name.starts_with(TEST_VARIABLES);
+    name == "DATABASE_URL" || (name.starts_with(PREFIX) && !other)
+}
+
+/// The section, key and value that a variable sets.
+fn setting(name: &str, text: &str) -> Result<(Option<&'static str>, String, Value)> {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase();
+    let in_section = |section: &&&str| rest.starts_with(&format!("{section}_"));
+    let (section, key) = match SECTIONS.iter().find(in_section) {
+        Some(section) => (Some(*section), rest[section.len() + 1..].to_owned()),
+        None => (None, rest),
+    };
+
+    // The environment has only text. What the key takes says what the text is.
+    let number = text.parse().map(Value::Integer).ok();
+    let number = number.or_else(|| text.parse().map(Value::Float).ok());
+    let mut error = None;
+    for value in [Some(Value::String(text.to_owned())), number]
+        .into_iter()
+        .flatten()
+    {
+        let mut alone = Table::new();
+        insert(&mut alone, section, key.clone(), value.clone());
+        match alone.try_into::<Settings>() {
+            Ok(_) => return Ok((section, key, value)),
+            Err(refusal) => error = Some(refusal),
+        }
+    }
+    match error {
+        Some(error) => bail!("{name}: {}", error.to_string().trim_end()),
+        None => bail!("{name} sets nothing"),
+    }
+}
+
+fn insert(table: &mut Table, section: Option<&str>, key: String, value: Value) {
+    let Some(section) = section else {
+        table.insert(key, value);
+        return;
+    };
+    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(section) = section.as_table_mut() {
+        section.insert(key, value);
+    }
+}
+
+fn positive<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialOrd,
+{
+    let value = T::deserialize(deserializer)?;
+    if value > T::default() {
+        Ok(value)
+    } else {
+        Err(D::Error::custom("expected a number above zero"))
+    }
+}
+
+fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    up_to(deserializer, MAX_LANES)
+}
+
+fn retention_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    up_to(deserializer, MAX_RETENTION_DAYS)
+}
+
+fn up_to<'de, D, T>(deserializer: D, most: T) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialOrd + std::fmt::Display,
+{
+    let value = T::deserialize(deserializer)?;
+    if value > T::default() && value <= most {
+        Ok(value)
+    } else {
+        Err(D::Error::custom(format!("expected a number from 1 to {most}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(content: &str, variables: &[(&str, &str)]) -> Result<Settings> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::merge(Some(content), variables.collect())
+    }
+
+    #[test]
+    fn nothing_set_means_the_defaults() {
+        assert_eq!(Settings::merge(None, Vec::new()).unwrap(), Settings::default());
+        assert_eq!(merge("", &[("HOMEWARD_LANES", "")]).unwrap(), Settings::default());
+        let limits = Settings::default().limits();
+        assert_eq!(limits.acknowledge_within, Limits::default().acknowledge_within);
+    }
+
+    #[test]
+    fn the_example_documents_every_key_with_its_default() {
+        let example = include_str!("../homeward.example.toml");
+        assert_eq!(merge(example, &[]).unwrap(), Settings::default());
+        for content in ["unknown = 1", "[limits]\nunknown = 1"] {
+            let error = merge(content, &[]).unwrap_err().to_string();
+            let (_, known) = error.split_once("expected one of").unwrap();
+            for key in known
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|key| !SECTIONS.contains(key))
+            {
+                let documented = example.lines().any(|line| {
+                    line.trim_start_matches("# ")
+                        .split_once(" = ")
+                        .is_some_and(|(name, _)| name == key)
+                });
+                assert!(documented, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_stands_above_the_file() {
+        let file =
+            "http_listen = '127.0.0.1:1'\nmqtt_listen = '127.0.0.1:2'\n[limits]\nwindow = 3\nburst = 4";
+        let settings = merge(
+            file,
+            &[
+                ("HOMEWARD_HTTP_LISTEN", "[::1]:0"),
+                ("HOMEWARD_LIMITS_WINDOW", "5"),
+                ("HOMEWARD_LIMITS_MESSAGES_PER_SECOND", "0.5"),
+                ("HOMEWARD_DATA_DIR", "7"),
+                ("HOMEWARD_LOG_FORMAT", "json"),
+                ("DATABASE_URL", "postgres://db/homeward"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.http_listen, "[::1]:0".parse().unwrap());
+        assert_eq!(settings.mqtt_listen, "127.0.0.1:2".parse().unwrap());
+        assert_eq!((settings.limits.window, settings.limits.burst), (5, 4.0));
+        assert_eq!(settings.limits.messages_per_second, 0.5);
+        assert_eq!(settings.data_dir, Path::new("7"));
+        assert_eq!(settings.log_format, LogFormat::Json);
+        assert_eq!(settings.database_url.as_deref(), Some("postgres://db/homeward"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (content, variable, named) in [
+            ("lanse = 4", ("", ""), "`lanse`"),
+            ("[limits]\nwindows = 4", ("", ""), "`windows`"),
+            ("lanes = 0", ("", ""), "from 1 to 64"),
+            ("[limits]\nburst = 0.0", ("", ""), "above zero"),
+            ("[limits]\nwindow = 70000", ("", ""), "70000"),
+            ("retention_days = 36526", ("", ""), "from 1 to 36525"),
+            ("lanes = ", ("", ""), "line 1"),
+            (
+                "",
+                ("HOMEWARD_LANSE", "4"),
+                "HOMEWARD_LANSE: unknown field `lanse`",
+            ),
+            (
+                "",
+                ("HOMEWARD_LIMITS_WINDOWS", "4"),
+                "HOMEWARD_LIMITS_WINDOWS: unknown field `windows`",
+            ),
+            (
+                "",
+                ("HOMEWARD_LANES", "many"),
+                "HOMEWARD_LANES: invalid type: string \"many\"",
+            ),
+            ("", ("HOMEWARD_LANES", "-1"), "HOMEWARD_LANES: "),
+            ("", ("HOMEWARD_HTTP_LISTEN", "8080"), "HOMEWARD_HTTP_LISTEN: "),
+            (
+                "",
+                ("HOMEWARD_LOG_FORMAT", "xml"),
+                "HOMEWARD_LOG_FORMAT: unknown variant `xml`",
+            ),
+        ] {
+            let error = merge(content, &[variable].map(|(name, value)| (name, value))).unwrap_err();
+            assert!(
+                error.to_string().contains(named),
+                "{content} {variable:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_variables_are_not_ours() {
+        for name in [
+            "HOMEWARD_CONFIG",
+            "HOMEWARD_SAMPLES",
+            "HOMEWARD_TEST_DATABASE_URL",
+            "HOME",
+        ] {
+            assert!(!sets_a_key(name), "{name}");
+        }
+        for name in ["DATABASE_URL", "HOMEWARD_LANES", "HOMEWARD_UNHEARD_OF"] {
+            assert!(sets_a_key(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The database that a command works with: the one it is told, or a private server in the data folder.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use homeward_store::PgPool;
+use homeward_store::server::{self, LocalServer, ServerError, ServerOptions};
+use tokio::time::{Instant, sleep};
+
+use crate::config::Settings;
+use crate::explain::explain;
+use crate::lifecycle::Lifecycle;
+
+/// The database of the private server.
+const NAME: &str = "homeward";
+
+/// Held by an administration command for as long as it works: it may have started the private server, which
+/// then is not a second Homeward.
+const TURN_FILE: &str = "administration.lock";
+
+/// How often something that will pass is looked at again.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long an administration command waits for its turn, and for a private server that another process is
+/// starting.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a database that is away is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often to say that it is still away.
+const REMIND_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A database to work with. Close it, also after an error: a private server that was started for it runs
+/// until then.
+#[derive(Debug)]
+pub(crate) struct Database {
+    url: String,
+    private: Option<LocalServer>,
+    /// Kept for its lock.
+    _turn: Option<File>,
+}
+
+impl Database {
+    /// For a service, which has the data folder to itself.
+    pub(crate) async fn for_service(settings: &Settings, lifecycle: &Lifecycle) -> Result<Database> {
+        if let Some(url) = &settings.database_url {
+            return Ok(Database::elsewhere(url));
+        }
+        let data_dir = &settings.data_dir;
+        let mut seen_without_command = false;
+        loop {
+            match LocalServer::start(data_dir, ServerOptions::default()).await {
+                Ok(server) => return Ok(Database::private(server, None)),
+                // An administration command is at work: it is done in a moment.
+                Err(ServerError::InUse { .. }) if take_turn(data_dir)?.is_none() => {
+                    seen_without_command = false
+                }
+                // Or it was done just now.
+                Err(ServerError::InUse { .. }) if !seen_without_command => seen_without_command = true,
+                Err(error) => return Err(error).context("could not start the private database server"),
+            }
+            pause(lifecycle).await?;
+        }
+    }
+
+    /// For an administration command, which shares a private server with the service that runs it, if one
+    /// does. Commands that use the data folder take turns: so none stops the server while another works.
+    pub(crate) async fn for_command(settings: &Settings, lifecycle: &Lifecycle) -> Result<Database> {
+        if let Some(url) = &settings.database_url {
+            return Ok(Database::elsewhere(url));
+        }
+        let data_dir = &settings.data_dir;
+        fs::create_dir_all(data_dir)
+            .with_context(|| format!("could not create the data folder {}", data_dir.display()))?;
+        let deadline = Instant::now() + PATIENCE;
+        let turn = loop {
+            match take_turn(data_dir)? {
+                Some(turn) => break turn,
+                None if Instant::now() < deadline => pause(lifecycle).await?,
+                None => bail!("another command works in the data folder {}", data_dir.display()),
+            }
+        };
+        loop {
+            match LocalServer::start(data_dir, ServerOptions::default()).await {
+                Ok(server) => return Ok(Database::private(server, Some(turn))),
+                Err(ServerError::InUse { .. }) => {}
+                Err(error) => return Err(error).context("could not start the private database server"),
+            }
+            // A running service has it, or one that is starting or stopping.
+            if let Some(url) = server::url_in(data_dir, NAME)
+                && homeward_store::probe(&url).await.is_ok()
+            {
+                return Ok(Database {
+                    url,
+                    private: None,
+                    _turn: Some(turn),
+                });
+            }
+            if Instant::now() >= deadline {
+                bail!("the private database server of the Homeward that is running is not ready");
+            }
+            pause(lifecycle).await?;
+        }
+    }
+
+    fn elsewhere(url: &str) -> Database {
+        Database {
+            url: url.to_owned(),
+            private: None,
+            _turn: None,
+        }
+    }
+
+    fn private(server: LocalServer, turn: Option<File>) -> Database {
+        Database {
+            url: server.database_url(NAME),
+            private: Some(server),
+            _turn: turn,
+        }
+    }
+
+    /// Opens a pool of at most `size` connections.
+    pub(crate) fn pool(&self, size: u32) -> Result<PgPool> {
+        homeward_store::connect(&self.url, size).context("the database URL cannot be used")
+    }
+
+    /// Brings the schema to this version. Fails when the database is away.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        homeward_store::probe(&self.url).await?;
+        let pool = self.pool(1)?;
+        let migrated = homeward_store::migrate(&pool).await;
+        pool.close().await;
+        migrated.context("could not bring the database's schema to this version")
+    }
+
+    /// The same for a service, which waits for a database that is away. `false` when the process is to stop
+    /// before that is done.
+    pub(crate) async fn prepare_patiently(&self, lifecycle: &Lifecycle) -> Result<bool> {
+        let prepare = async {
+            wait_until_there(&self.url).await?;
+            self.prepare().await
+        };
+        tokio::select! {
+            prepared = prepare => prepared.map(|()| true),
+            () = lifecycle.soft().cancelled() => Ok(false),
+        }
+    }
+
+    /// Stops the private server in a folder that is thrown away: at once, with nothing written into place.
+    pub(crate) async fn discard(self) -> Result<()> {
+        match self.private {
+            Some(server) => server
+                .stop_immediately()
+                .await
+                .context("could not stop the private database server"),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the private server, if this started one.
+    pub(crate) async fn close(self) -> Result<()> {
+        match self.private {
+            Some(server) => server
+                .stop()
+                .await
+                .context("could not stop the private database server"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits until the database lets us in. Fails when waiting is no use.
+async fn wait_until_there(url: &str) -> Result<()> {
+    let mut reminded: Option<Instant> = None;
+    loop {
+        let error = match homeward_store::probe(url).await {
+            Ok(()) if reminded.is_none() => return Ok(()),
+            Ok(()) => {
+                tracing::warn!("the database is there");
+                return Ok(());
+            }
+            Err(error) if error.is_refusal() => return Err(error.into()),
+            Err(error) => error,
+        };
+        if reminded.is_none_or(|at| at.elapsed() >= REMIND_INTERVAL) {
+            let error = explain(&error.into());
+            tracing::warn!(error, "waiting for the database");
+            reminded = Some(Instant::now());
+        }
+        sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Waits a moment for something that will pass. Fails when the process is to stop.
+async fn pause(lifecycle: &Lifecycle) -> Result<()> {
+    tokio::select! {
+        () = sleep(POLL_INTERVAL) => Ok(()),
+        () = lifecycle.soft().cancelled() => bail!("interrupted"),
+    }
+}
+
+/// Takes the turn of administration commands, unless another has it.
+fn take_turn(data_dir: &Path) -> Result<Option<File>> {
+    let path = data_dir.join(TURN_FILE);
+    let opened = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let file = opened.with_context(|| format!("could not open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("could not lock {}", path.display()))
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The service: ingest, API and periodic workers in one process.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use homeward_api::ApiState;
+use homeward_ingest::Ingest;
+use homeward_record::Clock;
+use homeward_store::{PgPool, retention, rollup};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::database::Database;
+use crate::explain::explain;
+use crate::lifecycle::Lifecycle;
+use crate::telemetry;
+
+/// Connections to the database beside one for each lane: what ingest looks up, and what it listens to.
+const INGEST_CONNECTIONS: u32 = 4;
+
+/// Connections of the API. Ingest has its own, so that no flood of questions delays a reading.
+const API_CONNECTIONS: u32 = 16;
+
+/// Connections of the periodic workers: each works alone, most of the time.
+const WORKER_CONNECTIONS: u32 = 2;
+
+/// How often hours that are over are rolled up.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often what is older than the retention is removed.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// How often the recorder puts what its histograms received into their buckets. Until then each value takes
+/// memory.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs the service until it is told to stop.
+pub(crate) async fn run(settings: Settings) -> Result<()> {
+    let metrics = telemetry::init_metrics()?;
+    let mut lifecycle = Lifecycle::start(settings.stop_within())?;
+    let database = Database::for_service(&settings, &lifecycle).await?;
+    let outcome = serve(&settings, &database, &mut lifecycle, metrics).await;
+    // The last to stop, and whatever happened before. The first error is the one to tell.
+    let closed = database.close().await;
+    outcome.and(closed)
+}
+
+async fn serve(
+    settings: &Settings,
+    database: &Database,
+    lifecycle: &mut Lifecycle,
+    metrics: PrometheusHandle,
+) -> Result<()> {
+    if !database.prepare_patiently(lifecycle).await? {
+        return Ok(());
+    }
+    let mut service = Service::start(settings, database, lifecycle, metrics).await?;
+    announce(&format!("mqtt listening on {}", service.mqtt_address()));
+    announce(&format!("http listening on {}", service.http_address));
+    announce("ready");
+    tracing::info!(mqtt = %service.mqtt_address(), http = %service.http_address, "ready");
+    let outcome = service.run(lifecycle).await;
+    let stopped = service.stop(lifecycle).await;
+    tracing::info!("stopped");
+    outcome.and(stopped)
+}
+
+/// Prints a line for whoever started this. That nobody reads it is no reason to stop.
+pub(crate) fn announce(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The running service.
+pub(crate) struct Service {
+    pub(crate) http_address: SocketAddr,
+    ingest: Ingest,
+    api: CancellationToken,
+    workers: CancellationToken,
+}
+
+impl Service {
+    /// Starts everything. The database must be prepared.
+    pub(crate) async fn start(
+        settings: &Settings,
+        database: &Database,
+        lifecycle: &Lifecycle,
+        metrics: PrometheusHandle,
+    ) -> Result<Service> {
+        // What can fail stands before what would have to be stopped again.
+        let listener = TcpListener::bind(settings.http_listen)
+            .await
+            .with_context(|| format!("could not listen for HTTP on {}", settings.http_listen))?;
+        let http_address = listener.local_addr().context("could not tell the HTTP address")?;
+        let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
+        let api_pool = database.pool(API_CONNECTIONS)?;
+        let workers_pool = database.pool(WORKER_CONNECTIONS)?;
+        let config = homeward_ingest::Config {
+            mqtt_listen: settings.mqtt_listen,
+            lanes: settings.lanes,
+            retention: settings.retention(),
+            limits: settings.limits(),
+        };
+        let ingest_pool = database.pool(lanes + INGEST_CONNECTIONS)?;
+        let ingest = homeward_ingest::start(config, ingest_pool, Clock::System).await?;
+
+        let (api, workers) = (lifecycle.stage(), lifecycle.stage());
+        let stopping = lifecycle.soft().clone();
+        let state = ApiState {
+            pool: api_pool,
+            clock: Clock::System,
+            ingest_ready: Arc::new(move || match stopping.is_cancelled() {
+                true => Err("it is being stopped".to_owned()),
+                false => Ok(()),
+            }),
+            render_metrics: Arc::new({
+                let metrics = metrics.clone();
+                move || metrics.render()
+            }),
+        };
+        let serve_api = homeward_api::serve(listener, state, api.clone());
+        lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
+        start_workers(settings, lifecycle, &workers, &workers_pool, metrics);
+        Ok(Service {
+            http_address,
+            ingest,
+            api,
+            workers,
+        })
+    }
+
+    /// Where devices connect.
+    pub(crate) fn mqtt_address(&self) -> SocketAddr {
+        self.ingest.mqtt_address()
+    }
+
+    /// Resolves when the service is to stop; with an error when a part of it died.
+    pub(crate) async fn run(&mut self, lifecycle: &mut Lifecycle) -> Result<()> {
+        let outcome = tokio::select! {
+            outcome = lifecycle.run() => outcome,
+            part = self.ingest.died() => Err(anyhow!("a part of ingest died: {part}")),
+        };
+        lifecycle.soft().cancel();
+        outcome
+    }
+
+    /// Stops in the order in which a reading travels, so that what is on its way arrives: ingest takes nothing
+    /// more, commits and acknowledges; then the API; then the workers.
+    pub(crate) async fn stop(self, lifecycle: &mut Lifecycle) -> Result<()> {
+        lifecycle.soft().cancel();
+        lifecycle.or_cut_off(self.ingest.stop()).await;
+        self.api.cancel();
+        self.workers.cancel();
+        lifecycle.finish().await
+    }
+}
+
+fn start_workers(
+    settings: &Settings,
+    lifecycle: &Lifecycle,
+    stop: &CancellationToken,
+    pool: &PgPool,
+    metrics: PrometheusHandle,
+) {
+    let clock = Clock::System;
+    let rollup_pool = pool.clone();
+    let roll_up = move || {
+        let (pool, now) = (rollup_pool.clone(), clock.now());
+        async move { rollup::run_once(&pool, now).await.map(drop).map_err(Into::into) }
+    };
+    lifecycle.spawn(
+        "rollup",
+        stop.clone(),
+        repeat("rollup", ROLLUP_INTERVAL, stop.clone(), roll_up),
+    );
+
+    let (pool, clock, kept) = (pool.clone(), Clock::System, settings.retention());
+    let forget = move || {
+        let (pool, now) = (pool.clone(), clock.now());
+        async move {
+            retention::run_once(&pool, now, kept)
+                .await
+                .map(drop)
+                .map_err(Into::into)
+        }
+    };
+    lifecycle.spawn(
+        "retention",
+        stop.clone(),
+        repeat("retention", RETENTION_INTERVAL, stop.clone(), forget),
+    );
+
+    let upkeep = move || {
+        metrics.run_upkeep();
+        std::future::ready(Ok(()))
+    };
+    lifecycle.spawn(
+        "metrics",
+        stop.clone(),
+        repeat("metrics", UPKEEP_INTERVAL, stop.clone(), upkeep),
+    );
+}
+
+/// Does periodic work until `stop`. Work that fails is logged and tried again after the interval; work that
+/// is under way when it is time to stop is dropped, and its transaction rolled back: the next run does it.
+async fn repeat<W, F>(name: &str, interval: Duration, stop: CancellationToken, mut work: W) -> Result<()>
+where
+    W: FnMut() -> F,
+    F: Future<Output = Result<()>>,
+{
+    loop {
+        let once = async {
+            if let Err(error) = work().await {
+                let error = explain(&error);
+                tracing::warn!(
+                    worker = name,
+                    error,
+                    "periodic work failed; it is tried again later"
+                );
+            }
+            sleep(interval).await;
+        };
+        tokio::select! {
+            () = once => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
