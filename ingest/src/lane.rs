@@ -1,6 +1,6 @@
 //! A lane: commits the readings of its patients, in order, and only then acknowledges them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use homeward_record::{Clock, PatientId};
 use homeward_store::{Error, Fault, PgPool};
 use tokio::sync::mpsc;
 
-use crate::broker::{Connection, Control, Link};
+use crate::broker::{Control, Link};
 use crate::commit::{Commit, Committed};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Receipt};
 use crate::directory::Directory;
 use crate::judge::Plans;
 use crate::message::{Outcome, Part};
@@ -135,40 +135,25 @@ impl Lane {
 
     /// Tells the devices what became of their messages.
     fn acknowledge(&mut self, batch: Vec<Part>, committed: &Committed) {
-        let mut acks: HashMap<u32, (Arc<Connection>, PubAcks)> = HashMap::new();
-        let mut reports = Vec::new();
+        let mut said = Vec::with_capacity(batch.len());
         for (part, counts) in batch.into_iter().zip(&committed.parts) {
             let Some((message, Outcome { reason, report })) =
                 part.committed(counts.stored, counts.stored_earlier)
             else {
                 continue;
             };
-            let receipt = &message.delivery.receipt;
-            let connection = &receipt.connection;
-            if let Some(report) = report {
-                reports.push((connection.control_topic.clone(), connection.nonce, report));
-            }
-            if let Some(packet) = receipt.packet {
-                let (_, acks) = acks
-                    .entry(connection.slot)
-                    .or_insert_with(|| (Arc::clone(connection), Vec::new()));
-                acks.push((packet, reason));
-            }
+            let Receipt { connection, packet } = &message.delivery.receipt;
+            let ack = packet.map(|packet| Control::PubAck(packet, reason));
+            said.extend(
+                report
+                    .into_iter()
+                    .chain(ack)
+                    .map(|control| (Arc::clone(connection), control)),
+            );
         }
-        let acks = acks.into_values();
-        let acks = acks.map(|(connection, acks)| {
-            (
-                connection.control_topic.clone(),
-                connection.nonce,
-                Control::PubAcks(acks),
-            )
-        });
-        self.link.say(reports.into_iter().chain(acks));
+        self.link.say(said);
     }
 }
-
-/// Packet identifiers and reasons.
-type PubAcks = Vec<(u16, u8)>;
 
 /// Takes what waits in the queue, up to a batch.
 fn take_waiting(parts: &mut mpsc::Receiver<Part>, batch: &mut Vec<Part>, readings: &mut usize) {

@@ -273,7 +273,10 @@ impl Server {
             .env("DATABASE_URL", database_url)
             .env("HOMEWARD_MQTT_LISTEN", "127.0.0.1:0")
             .env("HOMEWARD_HTTP_LISTEN", "127.0.0.1:0")
-            .env("HOMEWARD_LOG", "warn")
+            .env(
+                "HOMEWARD_LOG",
+                std::env::var_os("HOMEWARD_LOG").unwrap_or("error".into()),
+            )
             // A bench's device sends in seconds what others send in months.
             .env("HOMEWARD_LIMITS_MESSAGES_PER_SECOND", "1000000")
             .env("HOMEWARD_LIMITS_BURST", "1000000")

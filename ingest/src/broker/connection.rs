@@ -1,7 +1,7 @@
 //! The connections of this process: what their tasks, the lanes and the watcher share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -9,29 +9,41 @@ use bytes::Bytes;
 use homeward_record::DeviceId;
 use rumqttd::protocol::ConnectReturnCode;
 
+use super::control::Control;
+
 /// One connection of a device.
 ///
 /// Its *slot* is a small number that it has alone while it lasts; the router knows the connection only by
 /// it, so that nothing in the router grows with the number of devices that ever came. Its *nonce* is never
-/// used again, so that nothing meant for it can reach the slot's next connection.
+/// used again.
+///
+/// What the process has to say to it waits in its *outbox*, and so can reach no other connection. The router
+/// carries only the word that something waits, and at most one such word at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) slot: u32,
     pub(crate) nonce: u64,
-    /// The topic, within the router, of what the process has to say to this connection.
-    pub(crate) control_topic: Bytes,
+    /// The topic, within the router, on which the connection is woken.
+    pub(crate) wake_topic: Bytes,
     /// The device that it claims to be, proven once the verdict says so.
     pub(crate) device: DeviceId,
     verdict: OnceLock<Result<(), ConnectReturnCode>>,
     phase: AtomicU8,
     flight: Mutex<Flight>,
+    outbox: Mutex<VecDeque<Control>>,
+    /// Whether a word that something waits is on its way through the router.
+    woken: AtomicBool,
 }
+
+/// Refusals and the like that may wait in an outbox beside the acknowledgements, which the window bounds: a
+/// device that asks and does not read gets no further answers.
+const OUTBOX: usize = 1_024;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Its control topic is not subscribed to yet: its publishes wait.
+    /// It cannot be woken yet: its publishes wait.
     Opening,
     /// It works.
     Open,
@@ -101,6 +113,30 @@ impl Connection {
     fn waiting(&self) -> usize {
         lock(&self.flight).waiting.len()
     }
+
+    /// Puts something into the outbox. Answers whether the connection must be woken for it.
+    pub(crate) fn post(&self, control: Control) -> bool {
+        let mut outbox = lock(&self.outbox);
+        let owed = matches!(control, Control::PubAck(..) | Control::Close(_));
+        if owed || outbox.len() < OUTBOX {
+            outbox.push_back(control);
+        }
+        drop(outbox);
+        !self.woken.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes all that is in the outbox, in its order.
+    pub(crate) fn collect(&self) -> VecDeque<Control> {
+        // In this order: what is posted after the taking finds nobody woken.
+        self.woken.store(false, Ordering::Release);
+        std::mem::take(&mut lock(&self.outbox))
+    }
+}
+
+impl AsRef<Connection> for Connection {
+    fn as_ref(&self) -> &Connection {
+        self
+    }
 }
 
 /// Every connection of this process.
@@ -142,11 +178,13 @@ impl Connections {
         let connection = Arc::new(Connection {
             slot,
             nonce: inner.next_nonce,
-            control_topic: format!("c/{slot}").into(),
+            wake_topic: format!("w/{slot}").into(),
             device,
             verdict: OnceLock::new(),
             phase: AtomicU8::new(Phase::Opening as u8),
             flight: Mutex::default(),
+            outbox: Mutex::default(),
+            woken: AtomicBool::new(false),
         });
         inner.slots[slot as usize] = Some(Arc::clone(&connection));
         Some(connection)
@@ -246,6 +284,30 @@ mod tests {
         );
         connections.close(&new);
         assert!(connections.of_device(DeviceId(1)).is_none());
+    }
+
+    #[test]
+    fn a_connection_is_woken_once_until_it_collects() {
+        let connection = Connections::new(1, 0).open(DeviceId(1)).unwrap();
+        assert!(connection.post(Control::PubAck(1, 0)));
+        assert!(!connection.post(Control::PubAck(2, 0)));
+        assert_eq!(
+            connection.collect(),
+            [Control::PubAck(1, 0), Control::PubAck(2, 0)]
+        );
+        assert!(connection.post(Control::PubAck(3, 0)));
+    }
+
+    #[test]
+    fn an_outbox_is_bounded_but_for_what_is_owed() {
+        let connection = Connections::new(1, 0).open(DeviceId(1)).unwrap();
+        (0..2 * OUTBOX).for_each(|_| drop(connection.post(Control::SubAck(1, vec![0]))));
+        connection.post(Control::PubAck(1, 0));
+        let outbox = connection.collect();
+        assert_eq!(
+            (outbox.len(), outbox.back()),
+            (OUTBOX + 1, Some(&Control::PubAck(1, 0)))
+        );
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! It stands where rumqttd expects the codec of a protocol version. Towards the device it is a broker for
 //! MQTT 3.1.1 and 5 on one port. Towards the router it shows almost nothing: a connection under a name of
-//! our own, its subscription to its control topic, pings, and what the guard has to say to itself through
-//! that topic. No topic, filter, session or will of a device reaches the router, so none can be another's.
+//! our own, its subscription to the topic on which it is woken, and pings. No topic, filter, session or will
+//! of a device reaches the router, so none can be another's.
 //!
-//! A publish goes from here straight to the intake. Its PUBACK comes back over the control topic, once the
-//! record has it.
+//! A publish goes from here straight to the intake. Its PUBACK comes back through the connection's outbox, once
+//! the record has it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +24,7 @@ use rumqttd::protocol::{
 use super::answer;
 use super::connection::{Connection, Phase};
 use super::control::{Control, Downlink};
+use super::link::wake;
 use super::shared::Shared;
 use crate::delivery::{Delivery, Receipt};
 use crate::limits::{MAX_PACKET, TokenBucket};
@@ -50,13 +51,13 @@ struct Session {
     will: Option<LastWill>,
     /// The largest packet that the device takes.
     max_packet: usize,
-    /// Whether the guard has asked the router for its control topic.
+    /// Whether the guard has asked the router to be woken.
     subscribed: bool,
     /// What the device has subscribed to.
     downlinks: Vec<Downlink>,
     bucket: TokenBucket,
     refused_in_a_row: u32,
-    /// Set once the end is on its way through the control topic: what the device still sends is not read.
+    /// Set once the end is in the outbox: what the device still sends is not read.
     ending: bool,
 }
 
@@ -100,7 +101,7 @@ impl Protocol for Guard {
         session.connection.verdict().map_err(|_| Error::InvalidProtocol)?;
         if !session.subscribed {
             session.subscribed = true;
-            return Ok(subscribe_to(&session.connection.control_topic));
+            return Ok(subscribe_to(&session.connection.wake_topic));
         }
         match session.connection.phase() {
             Phase::Opening => return Err(wait_for_router(stream)),
@@ -126,12 +127,10 @@ impl Protocol for Guard {
             Packet::ConnAck(ack, _) => session.write_connack(&self.shared, &ack, out),
             Packet::SubAck(..) => {
                 session.connection.advance(Phase::Open);
-                Ok(0)
+                // What was posted before could wake nobody.
+                session.write_outbox(&self.shared, out)
             }
-            Packet::Publish(publish, _) => match Control::decode(publish.payload, session.connection.nonce) {
-                Some(control) => session.write_control(&self.shared, control, out),
-                None => Ok(0),
-            },
+            Packet::Publish(..) => session.write_outbox(&self.shared, out),
             Packet::PingResp(ping) => session.wire.write(Packet::PingResp(ping), out),
             _ => Ok(0),
         }
@@ -291,7 +290,7 @@ impl Session {
     fn next(&mut self, shared: &Shared, stream: &mut BytesMut) -> Result<Option<Packet>, Error> {
         let header = match v4::check(stream.iter(), MAX_PACKET) {
             Err(Error::PayloadSizeLimitExceeded(_)) => {
-                return Ok(Some(self.end(DisconnectReasonCode::PacketTooLarge)));
+                return Ok(self.end(DisconnectReasonCode::PacketTooLarge));
             }
             checked => checked?,
         };
@@ -301,12 +300,12 @@ impl Session {
             return Ok(self.publish(shared, header.byte1, header.fixed_header_len, frame, within_rate));
         }
         if !within_rate {
-            return Ok(Some(self.end(DisconnectReasonCode::MessageRateTooHigh)));
+            return Ok(self.end(DisconnectReasonCode::MessageRateTooHigh));
         }
         match (header.byte1, self.wire.read(&mut frame)) {
             (0x82, Ok(Packet::Subscribe(subscribe, properties))) => {
                 let identified = properties.is_some_and(|properties| properties.id.is_some());
-                Ok(Some(self.subscribe(&subscribe, identified)))
+                Ok(self.subscribe(&subscribe, identified))
             }
             (0xa2, Ok(Packet::Unsubscribe(unsubscribe, _))) => {
                 let codes = unsubscribe
@@ -314,7 +313,7 @@ impl Session {
                     .iter()
                     .map(|filter| self.unsubscribe(filter))
                     .collect();
-                Ok(Some(self.say(&Control::UnsubAck(unsubscribe.pkid, codes))))
+                Ok(self.say(Control::UnsubAck(unsubscribe.pkid, codes)))
             }
             (0xc0, Ok(ping @ Packet::PingReq(_))) => Ok(Some(ping)),
             (0xe0, Ok(Packet::Disconnect(disconnect, _))) => {
@@ -323,8 +322,8 @@ impl Session {
                 }
                 Err(Error::InvalidProtocol)
             }
-            (_, Ok(_)) => Ok(Some(self.end(DisconnectReasonCode::ProtocolError))),
-            (_, Err(_)) => Ok(Some(self.end(DisconnectReasonCode::MalformedPacket))),
+            (_, Ok(_)) => Ok(self.end(DisconnectReasonCode::ProtocolError)),
+            (_, Err(_)) => Ok(self.end(DisconnectReasonCode::MalformedPacket)),
         }
     }
 
@@ -346,10 +345,10 @@ impl Session {
         };
         let (Ok(packet), Ok(Packet::Publish(publish, properties))) = (packet, self.wire.read(&mut frame))
         else {
-            return Some(self.end(DisconnectReasonCode::MalformedPacket));
+            return self.end(DisconnectReasonCode::MalformedPacket);
         };
         if let Some(fault) = protocol_fault(qos, self.wire, &publish, properties.as_ref()) {
-            return Some(self.end(fault));
+            return self.end(fault);
         }
         if !within_rate {
             return self.refuse(packet, DisconnectReasonCode::MessageRateTooHigh);
@@ -362,7 +361,7 @@ impl Session {
                 return None;
             }
             if waiting > shared.limits.window.into() {
-                return Some(self.end(DisconnectReasonCode::ReceiveMaximumExceeded));
+                return self.end(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
         match self.deliver(shared, &publish.topic, &publish.payload, packet) {
@@ -418,17 +417,15 @@ impl Session {
         metrics::counter!("homeward_ingest_refused_total").increment(1);
         self.refused_in_a_row += 1;
         match (self.wire, packet) {
-            _ if self.refused_in_a_row > PATIENCE => Some(self.end(fault)),
-            (Wire::V5, Some(packet)) => {
-                Some(self.say(&Control::PubAcks(vec![(packet, answer::QUOTA_EXCEEDED)])))
-            }
-            (Wire::V4, Some(_)) => Some(self.end(fault)),
+            _ if self.refused_in_a_row > PATIENCE => self.end(fault),
+            (Wire::V5, Some(packet)) => self.say(Control::PubAck(packet, answer::QUOTA_EXCEEDED)),
+            (Wire::V4, Some(_)) => self.end(fault),
             (_, None) => None,
         }
     }
 
     /// Answers a SUBSCRIBE packet: a device has its own two topics, by name and with QoS 0, and no others.
-    fn subscribe(&mut self, subscribe: &Subscribe, identified: bool) -> Packet {
+    fn subscribe(&mut self, subscribe: &Subscribe, identified: bool) -> Option<Packet> {
         let codes = subscribe.filters.iter().map(|filter| {
             let path = &filter.path;
             match self.own_downlink(path) {
@@ -445,7 +442,7 @@ impl Session {
             }
         });
         let codes = codes.collect();
-        self.say(&Control::SubAck(subscribe.pkid, codes))
+        self.say(Control::SubAck(subscribe.pkid, codes))
     }
 
     fn unsubscribe(&mut self, filter: &str) -> u8 {
@@ -471,20 +468,20 @@ impl Session {
         format!("v1/devices/{}/{}", self.connection.device, downlink.level())
     }
 
-    /// Ends the connection, through the control topic so that the device is told first.
-    fn end(&mut self, reason: DisconnectReasonCode) -> Packet {
+    /// Ends the connection, through the outbox so that the device is told first.
+    fn end(&mut self, reason: DisconnectReasonCode) -> Option<Packet> {
         self.ending = true;
         metrics::counter!("homeward_ingest_connections_ended_total").increment(1);
-        self.say(&Control::Close(answer::disconnect_code(reason)))
+        tracing::info!(device_id = %self.connection.device, ?reason, "a connection is ended for what it sent");
+        self.say(Control::Close(answer::disconnect_code(reason)))
     }
 
-    /// A message to this connection itself. The router brings it back, and so orders it with all others.
-    fn say(&self, control: &Control) -> Packet {
-        let payload = control.encode(self.connection.nonce);
-        Packet::Publish(
-            Publish::new(self.connection.control_topic.clone(), payload, false),
-            None,
-        )
+    /// Says something to this connection itself: in its order among all that is said to it. Answers what
+    /// wakes the connection, if it must be woken.
+    fn say(&self, control: Control) -> Option<Packet> {
+        self.connection
+            .post(control)
+            .then(|| wake(self.connection.wake_topic.clone()))
     }
 
     fn write_connack(&self, shared: &Shared, ack: &ConnAck, out: &mut BytesMut) -> Result<usize, Error> {
@@ -517,18 +514,23 @@ impl Session {
         )
     }
 
+    fn write_outbox(&self, shared: &Shared, out: &mut BytesMut) -> Result<usize, Error> {
+        let before = out.len();
+        for control in self.connection.collect() {
+            self.write_control(shared, control, out)?;
+        }
+        Ok(out.len() - before)
+    }
+
     fn write_control(&self, shared: &Shared, control: Control, out: &mut BytesMut) -> Result<usize, Error> {
         match control {
-            Control::PubAcks(acks) => {
-                let before = out.len();
-                for (packet, reason) in acks {
-                    // Who was refused for want of quota is not waiting any more.
-                    if shared.connections.arrive(&self.connection, packet) || reason == answer::QUOTA_EXCEEDED
-                    {
-                        self.wire.write(answer::puback(packet, reason), out)?;
-                    }
+            Control::PubAck(packet, reason) => {
+                // What was refused for want of quota is not waiting any more.
+                if shared.connections.arrive(&self.connection, packet) || reason == answer::QUOTA_EXCEEDED {
+                    self.wire.write(answer::puback(packet, reason), out)
+                } else {
+                    Ok(0)
                 }
-                Ok(out.len() - before)
             }
             Control::SubAck(packet, codes) => self
                 .wire
@@ -553,7 +555,6 @@ impl Session {
                     _ => Ok(0),
                 }
             }
-            Control::Wake => Ok(0),
         }
     }
 }

@@ -9,6 +9,14 @@ use super::answer;
 use super::connection::Connection;
 use super::control::Control;
 
+/// The payload of a wake-up. The router takes an empty one for the end of a retained message.
+const WAKE: Bytes = Bytes::from_static(b"w");
+
+/// A publish that wakes the connection which has this topic.
+pub(crate) fn wake(topic: Bytes) -> Packet {
+    Packet::Publish(Publish::new(topic, WAKE, false), None)
+}
+
 /// The process's own connection to the router, over which it speaks to the connections of devices.
 pub(crate) struct Link {
     tx: Mutex<LinkTx>,
@@ -28,29 +36,34 @@ impl Link {
         })
     }
 
-    /// Says something to each of these connections; one that has ended does not hear it.
-    pub(crate) fn say(&self, messages: impl IntoIterator<Item = (Bytes, u64, Control)>) {
-        let mut publishes = messages
-            .into_iter()
-            .map(|(topic, nonce, control)| (topic, control.encode(nonce)));
-        let Some(mut last) = publishes.next() else { return };
-        let mut tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            // The router takes all that is in the buffer when it is told of the last.
-            let mut buffer = tx.buffer();
-            for next in publishes {
-                let (topic, payload) = std::mem::replace(&mut last, next);
-                buffer.push_back(Packet::Publish(Publish::new(topic, payload, false), None));
-            }
-        }
-        if let Err(error) = tx.publish(last.0, last.1) {
-            tracing::error!(%error, "the broker's router is gone");
-        }
+    /// Says something to each of these connections.
+    pub(crate) fn say<C: AsRef<Connection>>(&self, messages: impl IntoIterator<Item = (C, Control)>) {
+        let to_wake = messages.into_iter().filter_map(|(connection, control)| {
+            let connection = connection.as_ref();
+            connection.post(control).then(|| connection.wake_topic.clone())
+        });
+        self.publish(to_wake);
     }
 
     /// Says one thing to one connection.
     pub(crate) fn say_to(&self, connection: &Connection, control: Control) {
-        self.say([(connection.control_topic.clone(), connection.nonce, control)]);
+        self.say([(connection, control)]);
+    }
+
+    /// Publishes on topics of the router; who listens is woken.
+    fn publish(&self, mut topics: impl Iterator<Item = Bytes>) {
+        let Some(mut last) = topics.next() else { return };
+        let mut tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            // The router takes all that is in the buffer when it is told of the last.
+            let mut buffer = tx.buffer();
+            for next in topics {
+                buffer.push_back(wake(std::mem::replace(&mut last, next)));
+            }
+        }
+        if let Err(error) = tx.publish(last, WAKE) {
+            tracing::error!(%error, "the broker's router is gone");
+        }
     }
 
     /// Ends a connection, telling the device why.
@@ -62,6 +75,6 @@ impl Link {
     /// for the next event before it looks at those behind it (rumqttd 0.20, `Scheduler::poll`); without a
     /// tick, their acknowledgements would wait for some other device to speak.
     pub(crate) fn tick(&self) {
-        self.say([(Bytes::from_static(b"tick"), 0, Control::Wake)]);
+        self.publish(std::iter::once(Bytes::from_static(b"tick")));
     }
 }

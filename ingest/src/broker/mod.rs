@@ -30,9 +30,10 @@ use crate::limits::MAX_PACKET;
 
 /// Threads of the runtime that serves devices' connections.
 const CONNECTION_THREADS: usize = 2;
-/// The router keeps what it said to a connection until so many bytes more were said: enough for a whole
-/// window of acknowledgements, at 24 bytes each, that the connection has not read yet.
-const CONTROL_LOG_BYTES: usize = 4 * 1024;
+/// The router keeps so many bytes of wake-ups for each connection, twice: the least that it can. A connection
+/// has at most one that it has not heard.
+const WAKE_LOG_BYTES: usize = 1024;
+const WAKE_LOGS: usize = 2;
 /// How often a port that the system chose, and somebody else then took, is chosen anew.
 const PORT_ATTEMPTS: usize = 10;
 /// How long, at a stop, acknowledgements of what is committed may take to leave.
@@ -187,8 +188,8 @@ fn router_config(connections: u32) -> RouterConfig {
         // The process's own link, beside the devices.
         max_connections: connections as usize + 1,
         max_outgoing_packet_count: 200,
-        max_segment_size: CONTROL_LOG_BYTES,
-        max_segment_count: 1,
+        max_segment_size: WAKE_LOG_BYTES,
+        max_segment_count: WAKE_LOGS,
         ..RouterConfig::default()
     }
 }

@@ -40,6 +40,7 @@ fn sweep(shared: &Shared, link: &Link, now: Instant) {
         let late = |since| now.saturating_duration_since(since) > shared.limits.acknowledge_within;
         if connection.oldest_departure().is_some_and(late) {
             metrics::counter!("homeward_ingest_deadlines_passed_total").increment(1);
+            tracing::info!(device_id = %connection.device, "a message waits too long: its connection is ended");
             link.close(&connection, DisconnectReasonCode::ServerBusy);
         }
     }
