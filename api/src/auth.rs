@@ -12,6 +12,8 @@ use crate::routes::App;
 /// Who calls, as the record names them.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
+    /// The number of the token.
+    pub(crate) token: i64,
     /// The name of the token.
     pub(crate) name: String,
 }
@@ -29,8 +31,11 @@ pub(crate) async fn require_token(
         .and_then(bearer_token)
         .ok_or(ApiError::NoToken)?;
     let found = find_token(&mut *app.record().await?, token).await?;
-    let caller = found.ok_or(ApiError::BadToken)?;
-    request.extensions_mut().insert(Caller { name: caller.name });
+    let found = found.ok_or(ApiError::BadToken)?;
+    request.extensions_mut().insert(Caller {
+        token: found.id,
+        name: found.name,
+    });
     Ok(next.run(request).await)
 }
 

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use tracing::Instrument;
 
 use crate::routes::App;
 
@@ -27,7 +28,8 @@ pub(crate) fn describe<'a>(routes: impl Iterator<Item = (&'a Method, &'static st
     }
 }
 
-/// Counts and times every request, by its route and never by what is in its path.
+/// Counts and times every request, by its route and never by what is in its path, and has what is logged on
+/// its way say which route it was.
 pub(crate) async fn measure(request: Request, next: Next) -> Response {
     let route = request
         .extensions()
@@ -36,7 +38,8 @@ pub(crate) async fn measure(request: Request, next: Next) -> Response {
         .to_owned();
     let method = method_label(request.method());
     let begun = Instant::now();
-    let response = next.run(request).await;
+    let span = tracing::info_span!("request", method, route);
+    let response = next.run(request).instrument(span).await;
     let status = response.status().as_u16().to_string();
     histogram!(DURATION, "route" => route.clone()).record(begun.elapsed());
     counter!(REQUESTS, "route" => route, "method" => method, "status" => status).increment(1);

@@ -124,6 +124,9 @@ async fn keep_private(request: Request, next: Next) -> Response {
 async fn limit_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::TimedOut.into_response(),
+        Err(_) => {
+            tracing::warn!("a request took too long");
+            ApiError::TimedOut.into_response()
+        }
     }
 }

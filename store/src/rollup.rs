@@ -282,11 +282,15 @@ async fn replace_hours(connection: &mut PgConnection, hours: &Buckets) -> Result
              FROM reading
              WHERE patient_id = hour.patient_id AND metric = hour.metric
                  AND time >= hour.bucket AND time < hour.bucket + INTERVAL '1 hour'
+                 -- Says the same of all, so that most chunks need not be looked at for each.
+                 AND time >= $4 AND time < $5
              HAVING count(*) > 0
          ) AS rollup",
         &hours.patients,
         &hours.metrics,
-        &hours.starts
+        &hours.starts,
+        hours.starts.iter().min().copied(),
+        hours.starts.iter().max().map(|last| *last + TimeDelta::hours(1)),
     )
     .execute(&mut *connection)
     .await?;

@@ -26,3 +26,14 @@ pub async fn find_token(connection: &mut PgConnection, text: &str) -> Result<Opt
     .await
     .map_err(|source| Error::new("look up a token", source))
 }
+
+/// Whether a token is still good: it may have been revoked since it was found.
+pub async fn token_is_good(connection: &mut PgConnection, id: i64) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM api_token WHERE api_token_id = $1 AND revoked_at IS NULL) AS "good!""#,
+        id
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("look up a token", source))
+}

@@ -163,6 +163,7 @@ async fn hours(
                 SELECT count(*), sum(value), min(value), max(value) FROM reading
                 WHERE patient_id = $1 AND metric = $2
                     AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
+                    AND time >= $3 AND time < $4
                 HAVING count(*) > 0
             ) AS anew
             UNION ALL
@@ -225,6 +226,7 @@ async fn days(
                 SELECT count(*), sum(value), min(value), max(value) FROM reading
                 WHERE patient_id = $1 AND metric = $2
                     AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
+                    AND time >= $3 AND time < $4
                 HAVING count(*) > 0
             ) AS anew
             UNION ALL

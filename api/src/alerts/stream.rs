@@ -7,13 +7,15 @@
 //! happens from now on.
 //!
 //! Everything sent is read from the record, in the order in which it was committed, and the record is also
-//! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody.
+//! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody. The stream ends
+//! when its token is revoked.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
@@ -21,12 +23,14 @@ use axum::response::sse::{Event, KeepAlive};
 use futures_util::stream::{self, Stream};
 use homeward_alerts::Severity;
 use homeward_store::alerts::{latest_transition, transitions_after};
+use homeward_store::tokens::token_is_good;
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::SEVERITIES;
 use super::hub::{AlertEvent, PAGE};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::request::{Query, choose_some, parsed};
 use crate::routes::App;
@@ -40,6 +44,13 @@ const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// How long a stream waits before it looks into the record again, when it cannot be told of news.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// For how long after its token was found good a stream sends events without asking again. Tests do not wait.
+const TRUST_FOR: Duration = if cfg!(test) {
+    Duration::ZERO
+} else {
+    Duration::from_secs(10)
+};
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
@@ -49,6 +60,7 @@ pub(crate) struct Parameters {
 
 pub(crate) async fn get(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
@@ -60,6 +72,8 @@ pub(crate) async fn get(
     let position = asked_for.unwrap_or(latest).min(latest);
     let follower = Follower {
         app,
+        token: caller.token,
+        trusted_at: Instant::now(),
         severities,
         receiver,
         position,
@@ -91,6 +105,9 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
 /// One stream.
 struct Follower {
     app: App,
+    token: i64,
+    /// When the token was found good.
+    trusted_at: Instant,
     severities: Vec<Severity>,
     receiver: Receiver<Arc<AlertEvent>>,
     /// The last transition that was sent or left out.
@@ -103,7 +120,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next event; `None` at shutdown.
+    /// The next event; `None` at shutdown, and once the token is revoked.
     async fn next(&mut self) -> Option<Event> {
         if !self.greeted {
             self.greeted = true;
@@ -113,12 +130,26 @@ impl Follower {
         }
         let shutdown = self.app.shutdown.clone();
         let event = shutdown.run_until_cancelled(self.next_wanted()).await?;
+        if !self.is_trusted().await {
+            return None;
+        }
         Some(
             Event::default()
                 .id(event.id.to_string())
                 .event(&event.kind)
                 .data(&event.data),
         )
+    }
+
+    async fn is_trusted(&mut self) -> bool {
+        if self.trusted_at.elapsed() < TRUST_FOR {
+            return true;
+        }
+        let Ok(mut connection) = self.app.record().await else {
+            return false;
+        };
+        self.trusted_at = Instant::now();
+        token_is_good(&mut connection, self.token).await.unwrap_or(false)
     }
 
     async fn next_wanted(&mut self) -> Arc<AlertEvent> {
@@ -189,13 +220,12 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use homeward_record::{PatientId, RuleId};
+    use homeward_store::admin::revoke_token;
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::testing::TestApp;
+    use crate::testing::{TestApp, now};
 
     async fn app_with_rule() -> (TestApp, PatientId, RuleId) {
         let app = TestApp::start().await;
@@ -323,6 +353,18 @@ mod tests {
         // And again by notification.
         app.raise(patient, rule, "high", false).await;
         assert_eq!(stream.next_transition().await, event(3, "raised"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_its_token_is_revoked() {
+        let (app, patient, rule) = app_with_rule().await;
+        let mut stream = app.stream("", None).await;
+        app.raise(patient, rule, "high", false).await;
+        assert_eq!(stream.next_transition().await, event(1, "raised"));
+        let mut connection = app.pool().acquire().await.unwrap();
+        revoke_token(&mut connection, 1, now()).await.unwrap();
+        app.clear(patient).await;
+        assert_eq!(stream.next().await, None);
     }
 
     #[tokio::test]

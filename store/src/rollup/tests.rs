@@ -62,6 +62,20 @@ impl World {
         *self.now.lock().unwrap() += time;
     }
 
+    /// A reading some minutes after the start.
+    fn glucose(&self, minutes: i64) -> BatchRow {
+        BatchRow {
+            part: 0,
+            patient: self.patients[0],
+            metric: Metric::Glucose,
+            at: self.start + TimeDelta::minutes(minutes),
+            device: DeviceId(1),
+            value: 5.5,
+            context: Context::default(),
+            received_at: self.start,
+        }
+    }
+
     /// Writes a batch as a lane does: most of it new, some of it days late, a little of it ahead of time.
     async fn write(&self, random: &mut StdRng) {
         let now = self.now();
@@ -266,6 +280,41 @@ async fn workers_exclude_each_other() {
     assert_eq!(recompute(world.pool()).await.unwrap(), None);
     other.rollback().await.unwrap();
     assert_eq!(roll_up(world.pool()).await.unwrap(), Some(3));
+}
+
+#[tokio::test]
+async fn a_dirty_hour_waits_for_the_hours_before_it() {
+    let world = World::create().await;
+    advance(world.pool(), world.start + TimeDelta::hours(3))
+        .await
+        .unwrap();
+    let (mut writer, _) = Gate::enter(world.pool()).await.unwrap();
+    let row = world.glucose(90);
+    insert_batch(&mut writer, &mut [row.clone()]).await.unwrap();
+    mark_dirty(&mut writer, &[&row]).await.unwrap();
+    writer.commit().await.unwrap();
+
+    assert_eq!(recompute(world.pool()).await.unwrap(), None);
+    assert_eq!(roll_up(world.pool()).await.unwrap(), Some(3));
+    assert_eq!(recompute(world.pool()).await.unwrap(), Some(1));
+    assert_eq!(count(world.pool(), "reading_hourly").await, 1);
+}
+
+#[tokio::test]
+async fn an_hour_is_not_rolled_up_while_somebody_writes_to_it_unaware() {
+    let world = World::create().await;
+    let (mut writer, gate) = Gate::enter(world.pool()).await.unwrap();
+    assert_eq!(gate.rollup_mark, world.start);
+    let writing = async {
+        // Long enough for a worker who would not wait.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        insert_batch(&mut writer, &mut [world.glucose(30)]).await.unwrap();
+        writer.commit().await.unwrap();
+    };
+    let working = run_once(world.pool(), world.start + TimeDelta::hours(2));
+    let ((), progress) = tokio::join!(writing, working);
+    assert_eq!(progress.unwrap().hours, 1);
+    assert_eq!(count(world.pool(), "reading_hourly").await, 1);
 }
 
 #[tokio::test]
