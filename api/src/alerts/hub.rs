@@ -10,6 +10,7 @@ use homeward_alerts::Severity;
 use homeward_store::PgPool;
 use homeward_store::alerts::{Transition, TransitionListener, latest_transition, transitions_after};
 use serde::Serialize;
+use sqlx::PgConnection;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -109,13 +110,15 @@ impl AlertHub {
     /// Listens until `shutdown`, through failures of the database.
     pub(crate) async fn run(&self, pool: &PgPool, shutdown: &CancellationToken) {
         let mut position = None;
+        let mut waiting = false;
         let following = async {
             loop {
-                let Err(error) = self.follow(pool, &mut position).await;
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "live alerts wait for the database"
-                );
+                let Err(error) = self.follow(pool, &mut position, &mut waiting).await;
+                // One word at the beginning of a failure, and one at its end.
+                if !std::mem::replace(&mut waiting, true) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "live alerts wait for the database");
+                }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         };
@@ -127,29 +130,33 @@ impl AlertHub {
         &self,
         pool: &PgPool,
         position: &mut Option<i64>,
+        waiting: &mut bool,
     ) -> Result<Infallible, homeward_store::Error> {
         let mut listener = TransitionListener::listen(pool).await?;
         loop {
-            self.hand_out(pool, position).await?;
+            self.hand_out(listener.connection().await?, position).await?;
+            if std::mem::take(waiting) {
+                tracing::info!("live alerts go on");
+            }
             if let Ok(woken) = tokio::time::timeout(LOOK_EVERY, listener.woken()).await {
                 woken?;
             }
         }
     }
 
-    async fn hand_out(&self, pool: &PgPool, position: &mut Option<i64>) -> Result<(), homeward_store::Error> {
-        let mut connection = pool
-            .acquire()
-            .await
-            .map_err(|source| homeward_store::Error::new("connect to the record", source))?;
+    async fn hand_out(
+        &self,
+        connection: &mut PgConnection,
+        position: &mut Option<i64>,
+    ) -> Result<(), homeward_store::Error> {
         let mut after = match *position {
             Some(position) => position,
-            None => latest_transition(&mut connection).await?,
+            None => latest_transition(connection).await?,
         };
         loop {
             *position = Some(after);
             self.began.store(true, Ordering::Release);
-            let page = transitions_after(&mut connection, after, PAGE).await?;
+            let page = transitions_after(connection, after, PAGE).await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };

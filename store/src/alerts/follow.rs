@@ -1,7 +1,9 @@
+use std::io;
+
 use chrono::{DateTime, Utc};
 use homeward_record::EpisodeId;
 use sqlx::postgres::PgListener;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, PgPool};
 
 use super::{Episode, load_episodes};
 use crate::Error;
@@ -69,7 +71,8 @@ pub async fn transitions_after(
     Ok(transitions.collect())
 }
 
-/// Wakes whoever waits for transitions.
+/// Wakes whoever waits for transitions, and has a connection of its own to read them with: alerts do not wait
+/// in a queue behind other queries.
 #[derive(Debug)]
 pub struct TransitionListener {
     listener: PgListener,
@@ -80,16 +83,31 @@ impl TransitionListener {
     pub async fn listen(pool: &PgPool) -> Result<TransitionListener, Error> {
         let failed = |source| Error::new("listen for transitions", source);
         let mut listener = PgListener::connect_with(pool).await.map_err(failed)?;
+        // A lost connection is an error, see `woken`: to connect again within it could be cut off half-way.
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await.map_err(failed)?;
         Ok(TransitionListener { listener })
     }
 
-    /// Waits until transitions may have been committed. Also returns when the connection was lost and
-    /// another one listens, because what was committed in between was not heard.
-    pub async fn woken(&mut self) -> Result<(), Error> {
+    /// The connection that it listens on.
+    pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
         self.listener
-            .try_recv()
+            .acquire()
             .await
+            .map_err(|source| Error::new("connect to the record", source))
+    }
+
+    /// Waits until transitions may have been committed.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost. Another listener has to take over, and to look for what was not heard in
+    /// between.
+    pub async fn woken(&mut self) -> Result<(), Error> {
+        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into());
+        let heard = self.listener.try_recv().await;
+        heard
+            .and_then(|notification| notification.ok_or_else(lost))
             .map_err(|source| Error::new("listen for transitions", source))?;
         // One look into the record answers all that wait in the buffer.
         while self.listener.next_buffered().is_some() {}
