@@ -146,7 +146,7 @@ async fn nothing_is_missed_of_what_many_write_at_once() {
                 .execute(&mut *transaction)
                 .await
                 .unwrap();
-            if (round + part) % 5 > 0 {
+            if !(round + part).is_multiple_of(5) {
                 transaction.commit().await.unwrap();
             }
         }
