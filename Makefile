@@ -1,9 +1,5 @@
 # What one does with Homeward from a checkout. Every target is safe to repeat.
 
-# The SQL macros compile against the committed .sqlx/ even where DATABASE_URL is set, which names the
-# database to run with, not one to build with.
-export SQLX_OFFLINE ?= true
-
 .PHONY: help setup demo test check bench fuzz deny
 .DEFAULT_GOAL := help
 
