@@ -191,7 +191,6 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         .commit()
         .await
         .context("could not commit the change")?;
-    pool.close().await;
     Ok(answer)
 }
 

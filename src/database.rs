@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use homeward_store::PgPool;
 use homeward_store::server::{self, LocalServer, ServerError, ServerOptions};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Settings;
 use crate::explain::explain;
@@ -27,8 +28,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// starting.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long connections may take to be given back at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+const CANNOT_STOP: &str = "could not stop the private database server";
+
 /// How often a database that is away is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often to see whether the private server is still there.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often to say that it is still away.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
@@ -39,6 +48,8 @@ const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct Database {
     url: String,
     private: Option<LocalServer>,
+    /// Closed before the private server stops.
+    pools: Mutex<Vec<PgPool>>,
     /// Kept for its lock.
     _turn: Option<File>,
 }
@@ -47,7 +58,7 @@ impl Database {
     /// For a service, which has the data folder to itself.
     pub(crate) async fn for_service(settings: &Settings, lifecycle: &Lifecycle) -> Result<Database> {
         if let Some(url) = &settings.database_url {
-            return Ok(Database::elsewhere(url));
+            return Ok(Database::new(url.clone(), None, None));
         }
         let data_dir = &settings.data_dir;
         let mut seen_without_command = false;
@@ -70,7 +81,7 @@ impl Database {
     /// does. Commands that use the data folder take turns: so none stops the server while another works.
     pub(crate) async fn for_command(settings: &Settings, lifecycle: &Lifecycle) -> Result<Database> {
         if let Some(url) = &settings.database_url {
-            return Ok(Database::elsewhere(url));
+            return Ok(Database::new(url.clone(), None, None));
         }
         let data_dir = &settings.data_dir;
         fs::create_dir_all(data_dir)
@@ -93,11 +104,7 @@ impl Database {
             if let Some(url) = server::url_in(data_dir, NAME)
                 && homeward_store::probe(&url).await.is_ok()
             {
-                return Ok(Database {
-                    url,
-                    private: None,
-                    _turn: Some(turn),
-                });
+                return Ok(Database::new(url, None, Some(turn)));
             }
             if Instant::now() >= deadline {
                 bail!("the private database server of the Homeward that is running is not ready");
@@ -106,25 +113,27 @@ impl Database {
         }
     }
 
-    fn elsewhere(url: &str) -> Database {
+    fn new(url: String, private: Option<LocalServer>, turn: Option<File>) -> Database {
         Database {
-            url: url.to_owned(),
-            private: None,
-            _turn: None,
-        }
-    }
-
-    fn private(server: LocalServer, turn: Option<File>) -> Database {
-        Database {
-            url: server.database_url(NAME),
-            private: Some(server),
+            url,
+            private,
+            pools: Mutex::default(),
             _turn: turn,
         }
     }
 
+    fn private(server: LocalServer, turn: Option<File>) -> Database {
+        Database::new(server.database_url(NAME), Some(server), turn)
+    }
+
     /// Opens a pool of at most `size` connections.
     pub(crate) fn pool(&self, size: u32) -> Result<PgPool> {
-        homeward_store::connect(&self.url, size).context("the database URL cannot be used")
+        let pool = homeward_store::connect(&self.url, size).context("the database URL cannot be used")?;
+        self.pools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pool.clone());
+        Ok(pool)
     }
 
     /// Brings the schema to this version. Fails when the database is away.
@@ -149,26 +158,51 @@ impl Database {
         }
     }
 
-    /// Stops the private server in a folder that is thrown away: at once, with nothing written into place.
-    pub(crate) async fn discard(self) -> Result<()> {
+    /// Resolves when the private server has died, with the error; never where there is none. Nothing would start
+    /// it again, and a database elsewhere is its operator's business.
+    pub(crate) async fn died(&self) -> anyhow::Error {
+        let Some(server) = &self.private else {
+            return std::future::pending().await;
+        };
+        loop {
+            sleep(WATCH_INTERVAL).await;
+            match server.is_running() {
+                Ok(true) => {}
+                Ok(false) => return anyhow!("the private database server died"),
+                Err(error) => {
+                    return anyhow!(error).context("could not look after the private database server");
+                }
+            }
+        }
+    }
+
+    /// Closes the pools, and stops the private server if this started one.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.close_pools().await;
         match self.private {
-            Some(server) => server
-                .stop_immediately()
-                .await
-                .context("could not stop the private database server"),
+            Some(server) => server.stop().await.context(CANNOT_STOP),
             None => Ok(()),
         }
     }
 
-    /// Stops the private server, if this started one.
-    pub(crate) async fn close(self) -> Result<()> {
+    /// The same for a private server whose folder is thrown away: nothing is written into place.
+    pub(crate) async fn discard(self) -> Result<()> {
+        self.close_pools().await;
         match self.private {
-            Some(server) => server
-                .stop()
-                .await
-                .context("could not stop the private database server"),
+            Some(server) => server.stop_immediately().await.context(CANNOT_STOP),
             None => Ok(()),
         }
+    }
+
+    async fn close_pools(&self) {
+        let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(PoisonError::into_inner));
+        let close = async {
+            for pool in pools {
+                pool.close().await;
+            }
+        };
+        // What was cut off may hold a connection.
+        let _ = timeout(CLOSE_WITHIN, close).await;
     }
 }
 

@@ -42,6 +42,10 @@ const WINDOW: u16 = 2;
 /// How long the devices wait for their last acknowledgements when the demo stops.
 const FLEET_DRAIN: Duration = Duration::from_secs(1);
 
+/// The part of the past that has to be answered for the demo to be live. Not all of it, since there are always
+/// a few messages under way.
+const CAUGHT_UP: f64 = 0.999;
+
 /// Alerts that wait to be printed.
 const LINES: usize = 256;
 
@@ -147,19 +151,24 @@ impl Demo {
             rest,
         };
         announce("ready");
-        let outcome = demo.watch(options, lifecycle).await;
+        let outcome = demo.watch(options, database, lifecycle).await;
         let stopped = demo.stop(lifecycle).await;
         outcome.and(stopped)
     }
 
     /// Shows what happens until the demo is to stop.
-    async fn watch(&mut self, options: &Options, lifecycle: &mut Lifecycle) -> Result<()> {
+    async fn watch(
+        &mut self,
+        options: &Options,
+        database: &Database,
+        lifecycle: &mut Lifecycle,
+    ) -> Result<()> {
         let mut bar = Bar::new();
         let mut live = false;
         let mut end = None;
         loop {
             tokio::select! {
-                outcome = self.service.run(lifecycle) => {
+                outcome = self.service.run(database, lifecycle) => {
                     bar.clear();
                     return outcome;
                 }
@@ -170,7 +179,7 @@ impl Demo {
                 Ok(()) = self.progress.changed(), if !live => {
                     let Some(progress) = self.progress.borrow_and_update().clone() else { continue };
                     bar.show(&progress);
-                    if progress.live {
+                    if progress.live && progress.done >= CAUGHT_UP {
                         live = true;
                         bar.clear();
                         announce(&summary(&progress, bar.elapsed()));

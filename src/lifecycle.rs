@@ -112,6 +112,12 @@ impl Lifecycle {
         outcome
     }
 
+    /// Stops everything hard, where there is nothing to wait for.
+    pub(crate) fn cut_off(&self) {
+        self.soft.cancel();
+        self.hard.cancel();
+    }
+
     /// Waits for `step` of stopping, unless it has to be cut off.
     pub(crate) async fn or_cut_off<F: Future>(&self, step: F) -> Option<F::Output> {
         tokio::select! {
@@ -126,5 +132,62 @@ impl Lifecycle {
         self.tracker.close();
         self.tracker.wait().await;
         self.deaths.try_recv().map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::explain;
+
+    fn start() -> Lifecycle {
+        Lifecycle::start(Duration::from_secs(60)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_stops_the_process() {
+        type Task = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+        let deaths: [(Task, &str); 3] = [
+            (Box::pin(async { Ok(()) }), "it ended"),
+            (Box::pin(async { Err(anyhow!("no database")) }), "no database"),
+            (Box::pin(async { panic!("a fault of ours") }), "a fault of ours"),
+        ];
+        for (task, reason) in deaths {
+            let mut lifecycle = start();
+            lifecycle.spawn("worker", lifecycle.stage(), task);
+            let error = explain(&lifecycle.run().await.unwrap_err());
+            assert!(
+                error.starts_with("the task \"worker\" died: ") && error.contains(reason),
+                "{error}"
+            );
+            assert!(lifecycle.soft().is_cancelled());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_told_to_stop_may_end_and_may_not_fail() {
+        for (outcome, well) in [(Ok(()), true), (Err(anyhow!("not written")), false)] {
+            let mut lifecycle = start();
+            let stop = lifecycle.stage();
+            let told = stop.clone();
+            lifecycle.spawn("worker", stop.clone(), async move {
+                told.cancelled().await;
+                outcome
+            });
+            lifecycle.soft().cancel();
+            assert!(lifecycle.run().await.is_ok());
+            stop.cancel();
+            assert_eq!(lifecycle.finish().await.is_ok(), well);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_stop_is_cut_off() {
+        let mut lifecycle = start();
+        lifecycle.spawn("deaf", lifecycle.stage(), std::future::pending());
+        assert_eq!(lifecycle.or_cut_off(async { 1 }).await, Some(1));
+        lifecycle.cut_off();
+        assert_eq!(lifecycle.or_cut_off(std::future::pending::<()>()).await, None);
+        lifecycle.finish().await.unwrap();
     }
 }

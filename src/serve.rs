@@ -66,7 +66,7 @@ async fn serve(
     announce(&format!("http listening on {}", service.http_address));
     announce("ready");
     tracing::info!(mqtt = %service.mqtt_address(), http = %service.http_address, "ready");
-    let outcome = service.run(lifecycle).await;
+    let outcome = service.run(database, lifecycle).await;
     let stopped = service.stop(lifecycle).await;
     tracing::info!("stopped");
     outcome.and(stopped)
@@ -141,9 +141,14 @@ impl Service {
     }
 
     /// Resolves when the service is to stop; with an error when a part of it died.
-    pub(crate) async fn run(&mut self, lifecycle: &mut Lifecycle) -> Result<()> {
+    pub(crate) async fn run(&mut self, database: &Database, lifecycle: &mut Lifecycle) -> Result<()> {
         let outcome = tokio::select! {
             outcome = lifecycle.run() => outcome,
+            death = database.died() => {
+                // Without it nothing can be stored, and so nothing drained.
+                lifecycle.cut_off();
+                Err(death)
+            }
             part = self.ingest.died() => Err(anyhow!("a part of ingest died: {part}")),
         };
         lifecycle.soft().cancel();
@@ -154,10 +159,11 @@ impl Service {
     /// more, commits and acknowledges; then the API; then the workers.
     pub(crate) async fn stop(self, lifecycle: &mut Lifecycle) -> Result<()> {
         lifecycle.soft().cancel();
-        lifecycle.or_cut_off(self.ingest.stop()).await;
+        let drained = lifecycle.or_cut_off(self.ingest.stop()).await;
         self.api.cancel();
         self.workers.cancel();
-        lifecycle.finish().await
+        lifecycle.finish().await?;
+        drained.context("ingest was cut off: devices send again what was not acknowledged")
     }
 }
 

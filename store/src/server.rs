@@ -134,6 +134,13 @@ impl LocalServer {
         url(&self.folders.socket, database)
     }
 
+    /// Whether the server is there. It may still let nobody in, while it recovers from the death of one of its
+    /// processes.
+    pub fn is_running(&self) -> Result<bool, ServerError> {
+        let processes = self.folders.processes()?;
+        Ok(self.folders.postmaster().is_some_and(|postmaster| processes.contains(&postmaster)))
+    }
+
     /// Stops the server: open transactions are rolled back, and what is committed is written into place.
     pub async fn stop(mut self) -> Result<(), ServerError> {
         let _held_until_stopped = self.lock.take();
@@ -202,9 +209,8 @@ impl LocalServer {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let postmaster = self.folders.postmaster();
-            let processes = self.folders.processes()?;
-            let running = postmaster.is_some_and(|pid| processes.contains(&pid));
-            if processes.is_empty() {
+            let running = self.is_running()?;
+            if self.folders.processes()?.is_empty() {
                 return self.launch(postmaster.is_some()).await;
             } else if running && settings_changed {
                 self.shut_down("fast").await?;

@@ -222,6 +222,7 @@ async fn a_dropped_server_stops() {
     let folder = data_folder();
     let server = start(&folder).await;
     let data = server.folders.data.clone();
+    assert!(server.is_running().unwrap());
     drop(server);
     for _ in 0..100 {
         if !data.join("postmaster.pid").exists() {
