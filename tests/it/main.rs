@@ -2,4 +2,7 @@
 #![cfg(test)]
 
 mod harness;
+mod oracle;
+mod replay;
 mod smoke;
+mod trends;
