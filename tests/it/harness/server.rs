@@ -43,6 +43,11 @@ impl Server {
 
     /// Starts with some settings changed: `("HOMEWARD_LIMITS_WINDOW", "4")`.
     pub(crate) async fn start_with(database: &TestDatabase, settings: &[(&str, &str)]) -> Server {
+        Server::start_on(&database.url(), database.pool().clone(), settings).await
+    }
+
+    /// Starts on another database, which `pool` leads to as well.
+    pub(crate) async fn start_on(database_url: &str, pool: PgPool, settings: &[(&str, &str)]) -> Server {
         // An address of its own for each server: its ports, chosen once, are free again after a restart,
         // since nobody else asks for ports of that address.
         let address = format!("{}:0", loopback());
@@ -58,12 +63,12 @@ impl Server {
         }
         let folder = TempDir::new().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (process, [mqtt, http]) = launch(&folder, &database.url(), &all, &log).await;
+        let (process, [mqtt, http]) = launch(&folder, database_url, &all, &log).await;
         Server {
             mqtt,
             http,
-            pool: database.pool().clone(),
-            database_url: database.url(),
+            pool,
+            database_url: database_url.to_owned(),
             settings: all,
             folder,
             process,
@@ -114,6 +119,11 @@ impl Server {
     pub(crate) async fn kill(&mut self) {
         self.process.kill().unwrap();
         self.exited().await;
+    }
+
+    /// The process's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// What the process has logged so far, over all its starts.
