@@ -303,10 +303,7 @@ fn credentials(device: DeviceId, secret: &str) -> Value {
         "topics": {
             "readings": topic("readings"),
             "gatt": topic("gatt/{uuid16}"),
-            "omh": topic("omh"),
-            "fhir": topic("fhir"),
             "errors": topic("errors"),
-            "commands": topic("commands"),
         },
     })
 }

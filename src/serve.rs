@@ -94,9 +94,12 @@ impl Service {
         metrics: PrometheusHandle,
     ) -> Result<Service> {
         // What can fail stands before what would have to be stopped again.
-        let listener = TcpListener::bind(settings.http_listen)
-            .await
-            .with_context(|| format!("could not listen for HTTP on {}", settings.http_listen))?;
+        let listener = TcpListener::bind(settings.http_listen).await.with_context(|| {
+            format!(
+                "could not listen for HTTP on {} (http_listen)",
+                settings.http_listen
+            )
+        })?;
         let http_address = listener.local_addr().context("could not tell the HTTP address")?;
         let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
         let api_pool = database.pool(API_CONNECTIONS)?;
@@ -108,7 +111,14 @@ impl Service {
             limits: settings.limits(),
         };
         let ingest_pool = database.pool(lanes + INGEST_CONNECTIONS)?;
-        let ingest = homeward_ingest::start(config, ingest_pool, Clock::System).await?;
+        let ingest = homeward_ingest::start(config, ingest_pool, Clock::System)
+            .await
+            .with_context(|| {
+                format!(
+                    "could not take readings on {} (mqtt_listen)",
+                    settings.mqtt_listen
+                )
+            })?;
 
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
@@ -174,19 +184,15 @@ fn start_workers(
     pool: &PgPool,
     metrics: PrometheusHandle,
 ) {
-    let clock = Clock::System;
-    let rollup_pool = pool.clone();
+    let (pool, clock) = (pool.clone(), Clock::System);
+    let (rollup_pool, rollup_clock) = (pool.clone(), clock.clone());
     let roll_up = move || {
-        let (pool, now) = (rollup_pool.clone(), clock.now());
+        let (pool, now) = (rollup_pool.clone(), rollup_clock.now());
         async move { rollup::run_once(&pool, now).await.map(drop).map_err(Into::into) }
     };
-    lifecycle.spawn(
-        "rollup",
-        stop.clone(),
-        repeat("rollup", ROLLUP_INTERVAL, stop.clone(), roll_up),
-    );
+    start_worker("rollup", ROLLUP_INTERVAL, lifecycle, stop, roll_up);
 
-    let (pool, clock, kept) = (pool.clone(), Clock::System, settings.retention());
+    let kept = settings.retention();
     let forget = move || {
         let (pool, now) = (pool.clone(), clock.now());
         async move {
@@ -196,21 +202,26 @@ fn start_workers(
                 .map_err(Into::into)
         }
     };
-    lifecycle.spawn(
-        "retention",
-        stop.clone(),
-        repeat("retention", RETENTION_INTERVAL, stop.clone(), forget),
-    );
+    start_worker("retention", RETENTION_INTERVAL, lifecycle, stop, forget);
 
     let upkeep = move || {
         metrics.run_upkeep();
         std::future::ready(Ok(()))
     };
-    lifecycle.spawn(
-        "metrics",
-        stop.clone(),
-        repeat("metrics", UPKEEP_INTERVAL, stop.clone(), upkeep),
-    );
+    start_worker("metrics", UPKEEP_INTERVAL, lifecycle, stop, upkeep);
+}
+
+fn start_worker<W, F>(
+    name: &'static str,
+    interval: Duration,
+    lifecycle: &Lifecycle,
+    stop: &CancellationToken,
+    work: W,
+) where
+    W: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    lifecycle.spawn(name, stop.clone(), repeat(name, interval, stop.clone(), work));
 }
 
 /// Does periodic work until `stop`. Work that fails is logged and tried again after the interval; work that
