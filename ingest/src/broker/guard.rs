@@ -8,6 +8,7 @@
 //! A publish goes from here straight to the intake. Its PUBACK comes back through the connection's outbox, once
 //! the record has it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -91,14 +92,29 @@ impl Drop for Guard {
 
 impl Protocol for Guard {
     fn read_mut(&mut self, stream: &mut BytesMut, _: usize) -> Result<Packet, Error> {
+        contain(|| self.read(stream))
+    }
+
+    fn write(&self, packet: Packet, out: &mut BytesMut) -> Result<usize, Error> {
+        contain(|| self.write_for(packet, out))
+    }
+}
+
+impl Guard {
+    pub(crate) fn prototype(shared: Arc<Shared>) -> Guard {
+        Guard {
+            shared,
+            session: None,
+        }
+    }
+
+    fn read(&mut self, stream: &mut BytesMut) -> Result<Packet, Error> {
         let Some(session) = &mut self.session else {
             let (session, connect) = connect(&self.shared, stream)?;
             metrics::gauge!("homeward_ingest_connections").increment(1.0);
             self.session = Some(session);
             return Ok(connect);
         };
-        // The refusal stood in the CONNACK.
-        session.connection.verdict().map_err(|_| Error::InvalidProtocol)?;
         if !session.subscribed {
             session.subscribed = true;
             return Ok(subscribe_to(&session.connection.wake_topic));
@@ -119,16 +135,22 @@ impl Protocol for Guard {
         }
     }
 
-    fn write(&self, packet: Packet, out: &mut BytesMut) -> Result<usize, Error> {
+    /// Writes what the router's packet means for the device.
+    fn write_for(&self, packet: Packet, out: &mut BytesMut) -> Result<usize, Error> {
         let Some(session) = &self.session else {
             return Ok(0);
         };
         match packet {
-            Packet::ConnAck(ack, _) => session.write_connack(&self.shared, &ack, out),
             Packet::SubAck(..) => {
+                // Not with the router's own CONNACK: rumqttd cannot stand that the device has gone by then.
+                let connack = session.write_connack(&self.shared, out)?;
+                if session.connection.verdict().is_err() {
+                    session.connection.advance(Phase::Closing);
+                    return Ok(connack);
+                }
                 session.connection.advance(Phase::Open);
                 // What was posted before could wake nobody.
-                session.write_outbox(&self.shared, out)
+                Ok(connack + session.write_outbox(&self.shared, out)?)
             }
             Packet::Publish(..) => session.write_outbox(&self.shared, out),
             Packet::PingResp(ping) => session.wire.write(Packet::PingResp(ping), out),
@@ -137,13 +159,11 @@ impl Protocol for Guard {
     }
 }
 
-impl Guard {
-    pub(crate) fn prototype(shared: Arc<Shared>) -> Guard {
-        Guard {
-            shared,
-            session: None,
-        }
-    }
+/// Turns a panic into the end of one connection. In rumqttd 0.20 a connection that ends in a way it does not
+/// expect leaves an entry in a table that all share, and the next connection of that name panics over the entry
+/// while it holds the table's lock: nobody could connect any more.
+fn contain<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::InvalidProtocol))
 }
 
 /// Reads the CONNECT packet and rewrites it for the router. A refusal is noted as the verdict and told in
@@ -289,10 +309,12 @@ impl Session {
     /// Handles the next packet of the device. Answers what the router is to see, if anything.
     fn next(&mut self, shared: &Shared, stream: &mut BytesMut) -> Result<Option<Packet>, Error> {
         let header = match v4::check(stream.iter(), MAX_PACKET) {
+            Ok(header) => header,
+            Err(Error::InsufficientBytes(more)) => return Err(Error::InsufficientBytes(more)),
             Err(Error::PayloadSizeLimitExceeded(_)) => {
                 return Ok(self.end(DisconnectReasonCode::PacketTooLarge));
             }
-            checked => checked?,
+            Err(_) => return Ok(self.end(DisconnectReasonCode::MalformedPacket)),
         };
         let mut frame = stream.split_to(header.frame_length());
         let within_rate = self.bucket.take(&shared.limits, Instant::now());
@@ -302,12 +324,20 @@ impl Session {
         if !within_rate {
             return Ok(self.end(DisconnectReasonCode::MessageRateTooHigh));
         }
+        if !matches!(header.byte1, SUBSCRIBE | UNSUBSCRIBE | PINGREQ | DISCONNECT) {
+            // Not a device's to send: rumqttd panics over some of it.
+            return Ok(self.end(DisconnectReasonCode::ProtocolError));
+        }
+        if let (Wire::V5, [DISCONNECT, 1, reason]) = (self.wire, &frame[..]) {
+            // MQTT 5 lets the length of no properties be left out, which rumqttd does not know.
+            frame = BytesMut::from(&[DISCONNECT, 2, *reason, 0][..]);
+        }
         match (header.byte1, self.wire.read(&mut frame)) {
-            (0x82, Ok(Packet::Subscribe(subscribe, properties))) => {
+            (SUBSCRIBE, Ok(Packet::Subscribe(subscribe, properties))) => {
                 let identified = properties.is_some_and(|properties| properties.id.is_some());
                 Ok(self.subscribe(&subscribe, identified))
             }
-            (0xa2, Ok(Packet::Unsubscribe(unsubscribe, _))) => {
+            (UNSUBSCRIBE, Ok(Packet::Unsubscribe(unsubscribe, _))) if !unsubscribe.filters.is_empty() => {
                 let codes = unsubscribe
                     .filters
                     .iter()
@@ -315,8 +345,8 @@ impl Session {
                     .collect();
                 Ok(self.say(Control::UnsubAck(unsubscribe.pkid, codes)))
             }
-            (0xc0, Ok(ping @ Packet::PingReq(_))) => Ok(Some(ping)),
-            (0xe0, Ok(Packet::Disconnect(disconnect, _))) => {
+            (PINGREQ, Ok(ping @ Packet::PingReq(_))) => Ok(Some(ping)),
+            (DISCONNECT, Ok(Packet::Disconnect(disconnect, _))) => {
                 if disconnect.reason_code != DisconnectReasonCode::DisconnectWithWillMessage {
                     self.will = None;
                 }
@@ -484,9 +514,9 @@ impl Session {
             .then(|| wake(self.connection.wake_topic.clone()))
     }
 
-    fn write_connack(&self, shared: &Shared, ack: &ConnAck, out: &mut BytesMut) -> Result<usize, Error> {
+    fn write_connack(&self, shared: &Shared, out: &mut BytesMut) -> Result<usize, Error> {
         let code = match self.connection.verdict() {
-            Ok(()) => ack.code,
+            Ok(()) => ConnectReturnCode::Success,
             Err(refusal) if self.wire == Wire::V5 => refusal,
             Err(refusal) => answer::connack_v4(refusal),
         };
@@ -562,7 +592,13 @@ impl Session {
 /// There is no room for a message in the process.
 struct NoRoom;
 
+/// The type of a PUBLISH packet; its flags vary.
 const PUBLISH: u8 = 3;
+// The first bytes of the other packets that a device may send.
+const SUBSCRIBE: u8 = 0x82;
+const UNSUBSCRIBE: u8 = 0xa2;
+const PINGREQ: u8 = 0xc0;
+const DISCONNECT: u8 = 0xe0;
 
 /// What in a PUBLISH packet is against the protocol as the CONNACK announced it.
 fn protocol_fault(
