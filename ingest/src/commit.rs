@@ -38,8 +38,8 @@ pub(crate) struct Counts {
 
 impl Commit {
     /// Passes the gate: from here to the end, devices, assignments and care plans stay as they are.
-    pub(crate) async fn begin(pool: &PgPool) -> Result<Commit, Error> {
-        let (transaction, gate) = Gate::enter(pool).await?;
+    pub(crate) async fn begin(pool: &PgPool, lane: LaneIndex) -> Result<Commit, Error> {
+        let (transaction, gate) = Gate::enter_in_turn(pool, lane.index).await?;
         Ok(Commit { transaction, gate })
     }
 

@@ -77,6 +77,7 @@ impl Lane {
     /// that one is rejected; where the database is away, this waits.
     async fn commit(&mut self, batch: Vec<Part>) {
         let mut waiting = VecDeque::from([batch]);
+        let mut judged_afresh = false;
         while let Some(mut batch) = waiting.pop_front() {
             let started = Instant::now();
             match self.try_commit(&mut batch).await {
@@ -97,6 +98,13 @@ impl Lane {
                         tokio::time::sleep(TRY_AGAIN).await;
                         waiting.push_front(batch);
                     }
+                    // Another process may have written to the same patients: then not the content is at fault,
+                    // but what the rules remember here.
+                    Fault::Content if !judged_afresh => {
+                        judged_afresh = true;
+                        self.plans.forget();
+                        waiting.push_front(batch);
+                    }
                     Fault::Content if batch.len() > 1 => {
                         let second = batch.split_off(batch.len() / 2);
                         waiting.push_front(second);
@@ -114,7 +122,7 @@ impl Lane {
 
     /// One transaction for all of a batch.
     async fn try_commit(&mut self, batch: &mut Vec<Part>) -> Result<Committed, Error> {
-        let mut commit = Commit::begin(&self.pool).await?;
+        let mut commit = Commit::begin(&self.pool, self.index).await?;
         let moved = commit.verify(&self.directory, batch, self.index).await?;
         self.send_back(moved);
         commit.store(batch, &mut self.plans, self.clock.now()).await

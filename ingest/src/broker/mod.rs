@@ -65,7 +65,25 @@ pub(crate) struct Broker {
     pub(crate) shared: Arc<Shared>,
     /// Ends when the listener died.
     pub(crate) listener: JoinHandle<String>,
-    runtime: Runtime,
+    runtime: DeviceThreads,
+}
+
+/// The runtime of devices' connections, which closes them when it is dropped; a bare one panics when that
+/// happens in async code.
+struct DeviceThreads(Option<Runtime>);
+
+impl DeviceThreads {
+    fn handle(&self) -> &tokio::runtime::Handle {
+        self.0.as_ref().expect("taken by drop only").handle()
+    }
+}
+
+impl Drop for DeviceThreads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Broker {
@@ -90,6 +108,7 @@ impl Broker {
             .thread_name("mqtt")
             .enable_all()
             .build()
+            .map(|runtime| DeviceThreads(Some(runtime)))
             .map_err(BrokerError::Threads)?;
 
         let doorkeeper = auth::Doorkeeper::new(Arc::clone(&shared), directory, Arc::clone(&link), tasks);
@@ -116,7 +135,7 @@ impl Broker {
             });
             let guard = guard::Guard::prototype(Arc::clone(&shared));
             let mut server = Server::new(settings, router.clone(), guard);
-            let mut listener = runtime.spawn(async move {
+            let mut listener = runtime.handle().spawn(async move {
                 match server.start(LinkType::Remote).await {
                     Ok(()) => "the MQTT listener ended".to_owned(),
                     Err(error) => error.to_string(),
@@ -179,7 +198,7 @@ impl Broker {
             }
         };
         let _ = tokio::time::timeout(Duration::from_millis(500), closed).await;
-        self.runtime.shutdown_background();
+        drop(self.runtime);
     }
 }
 
