@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, PatientId};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::Error;
 
-/// Opens a transaction and takes the gate's lock (7462, 1) shared, in one round trip.
-const ENTER: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(7462, 1)";
+/// Takes the gate's lock shared.
+const PASS: &str = "SELECT pg_advisory_xact_lock_shared(7462, 1)";
 
 /// What a writer of readings knows of the rest of the record while its transaction lasts: nobody changes it
 /// before the transaction ends.
@@ -20,8 +20,29 @@ pub struct Gate {
 impl Gate {
     /// Begins a transaction that writes readings.
     pub async fn enter(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Gate), Error> {
+        Gate::begin(pool, format!("BEGIN; {PASS}")).await
+    }
+
+    /// Begins a transaction that writes readings, once the one before of the same lane has ended.
+    ///
+    /// A lane whose connection broke, or whose process was killed, does not know whether its commit is still
+    /// on its way; what it reads and writes next must come after that. So a lane's transactions hold a lock
+    /// of its own, (7463, lane). It is taken first: who waits for it keeps nobody from the gate.
+    pub async fn enter_in_turn(
+        pool: &PgPool,
+        lane: usize,
+    ) -> Result<(Transaction<'static, Postgres>, Gate), Error> {
+        let turn = format!("SELECT pg_advisory_xact_lock(7463, {lane})");
+        Gate::begin(pool, format!("BEGIN; {turn}; {PASS}")).await
+    }
+
+    /// Begins with these statements, in one round trip.
+    async fn begin(
+        pool: &PgPool,
+        statements: String,
+    ) -> Result<(Transaction<'static, Postgres>, Gate), Error> {
         let mut transaction = pool
-            .begin_with(ENTER)
+            .begin_with(AssertSqlSafe(statements))
             .await
             .map_err(|source| Error::new("begin a transaction", source))?;
         // A statement of its own: its snapshot must be younger than the lock.
