@@ -3,7 +3,9 @@
 
 mod audit;
 mod database;
+mod doubt;
 mod fleet;
+mod proxy;
 mod verdict;
 
 use std::time::Duration;
