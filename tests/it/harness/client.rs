@@ -196,6 +196,12 @@ impl Client {
         assert_eq!(self.ended().await, None, "nobody ended it before");
     }
 
+    /// Closes its own half of the connection: the broker gets nothing more.
+    pub(crate) async fn say_no_more(&mut self) {
+        // Where the broker has closed already, there is nothing to close.
+        let _ = self.stream.shutdown().await;
+    }
+
     /// Breaks the connection off, as a device does that loses its network: a reset, nothing said.
     pub(crate) fn vanish(self) {
         self.stream.set_zero_linger().unwrap();

@@ -14,6 +14,7 @@
 
 mod client;
 mod device;
+mod gate;
 mod http;
 mod packet;
 mod record;
@@ -26,7 +27,6 @@ pub(crate) use homeward_store::testing::TestDatabase;
 
 pub(crate) use self::client::Client;
 pub(crate) use self::device::*;
-pub(crate) use self::http::{Answer, EventStream, ServerEvent};
 pub(crate) use self::packet::*;
 pub(crate) use self::record::*;
 pub(crate) use self::server::Server;
