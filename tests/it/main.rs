@@ -4,6 +4,8 @@
 mod credentials;
 mod fault;
 mod harness;
+mod limits;
+mod malformed;
 mod oracle;
 mod publishing;
 mod replay;
