@@ -1,15 +1,19 @@
 //! End-to-end tests: the real binary, its broker and API, and a real TimescaleDB.
 #![cfg(test)]
 
+mod answers;
+mod committing;
 mod credentials;
 mod fault;
 mod harness;
 mod limits;
 mod malformed;
+mod once;
 mod oracle;
 mod publishing;
 mod replay;
 mod smoke;
+mod stopping;
 mod subscribing;
 mod trends;
 mod wills;

@@ -1,0 +1,192 @@
+//! Stopping: what was taken is committed and acknowledged, and nothing that was acknowledged is lost.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::harness::*;
+
+/// Devices that publish all the time.
+const DEVICES: usize = 12;
+/// Messages that each has in flight.
+const IN_FLIGHT: usize = 20;
+/// Acknowledgements of each before the process is told to stop.
+const BEFORE_STOP: usize = 60;
+
+/// What one device knows when its connection has ended.
+struct Account {
+    device: Device,
+    /// All that it has to send: a heart rate each, and when it was measured.
+    messages: Vec<(DateTime<Utc>, Publish)>,
+    sent: usize,
+    acknowledged: BTreeSet<u16>,
+    told: Option<u8>,
+}
+
+impl Account {
+    fn new(device: Device) -> Account {
+        let message = |(at, n)| {
+            (
+                at,
+                Publish::new(n, device.topic("readings"), upload(&[heart_rate(at, 72)])),
+            )
+        };
+        Account {
+            messages: times().zip(1..).map(message).collect(),
+            device,
+            sent: 0,
+            acknowledged: BTreeSet::new(),
+            told: None,
+        }
+    }
+}
+
+/// Publishes without a pause until the broker ends the connection.
+async fn publish_on_and_on(device: Device, version: Version, running: mpsc::Sender<()>) -> Account {
+    let mut client = device.connect(version).await;
+    let mut account = Account::new(device);
+    loop {
+        let may = account.messages.len().min(account.acknowledged.len() + IN_FLIGHT);
+        while account.sent < may {
+            client
+                .send(&account.messages[account.sent].1.encode(version))
+                .await;
+            account.sent += 1;
+        }
+        match client.next().await {
+            Some(Incoming::PubAck { packet, reason }) => {
+                assert_eq!(reason, STORED);
+                assert!(
+                    account.acknowledged.insert(packet),
+                    "packet {packet} is acknowledged once"
+                );
+                if account.acknowledged.len() == BEFORE_STOP {
+                    running.send(()).await.unwrap();
+                }
+            }
+            Some(Incoming::Disconnect { reason }) => account.told = Some(reason),
+            Some(other) => panic!("nobody asked for {other:?}"),
+            None => return account,
+        }
+    }
+}
+
+#[tokio::test]
+async fn invariant_10_sigterm_under_load_loses_nothing_that_was_acknowledged() {
+    let database = TestDatabase::create().await;
+    let mut server = Server::start(&database).await;
+    let devices = server.enrol_many(DEVICES, &["hypertension"]).await;
+    let (running, mut told) = mpsc::channel(DEVICES);
+    let mut publishing = JoinSet::new();
+    for (device, version) in devices.into_iter().zip(Version::BOTH.into_iter().cycle()) {
+        publishing.spawn(publish_on_and_on(device, version, running.clone()));
+    }
+    for _ in 0..DEVICES {
+        soon("every device is acknowledged", told.recv()).await.unwrap();
+    }
+    let status = server.stop().await;
+    assert!(status.success(), "{status}");
+
+    let accounts = soon("every connection ends", publishing.join_all()).await;
+    for account in &accounts {
+        assert!(matches!(account.told, None | Some(0x8b)), "{:?}", account.told);
+        let stored: Vec<_> = server
+            .readings(&account.device)
+            .await
+            .iter()
+            .map(|r| r.time)
+            .collect();
+        assert!(stored.len() <= account.sent);
+        for (at, message) in &account.messages {
+            let acknowledged = account.acknowledged.contains(&message.packet);
+            assert!(
+                !acknowledged || stored.contains(at),
+                "packet {} was acknowledged",
+                message.packet
+            );
+        }
+    }
+
+    // Each device sends again what was not acknowledged. Then all that it ever sent is there, once.
+    server.start_again().await;
+    for account in accounts {
+        let mut client = account.device.connect_v5().await;
+        for (_, message) in &account.messages[..account.sent] {
+            if !account.acknowledged.contains(&message.packet) {
+                client.upload(&message.topic, message.payload.clone()).await;
+            }
+        }
+        assert_eq!(server.readings(&account.device).await.len(), account.sent);
+    }
+}
+
+#[tokio::test]
+async fn invariant_10_what_was_taken_before_sigterm_is_committed_and_acknowledged() {
+    let database = TestDatabase::create().await;
+    let mut server = Server::start(&database).await;
+    let watch = server.enrol("watch").await;
+    let mut client = watch.connect_v5().await;
+    let gate = server.hold_gate().await;
+    let packet = client
+        .publish(
+            &watch.topic("readings"),
+            upload(&[heart_rate(minutes_ago(1), 72)]),
+        )
+        .await;
+    gate.lane_waits().await;
+    server.terminate();
+    eventually("it stops", async || {
+        server.log().contains("SIGTERM").then_some(())
+    })
+    .await;
+    // What comes after that may be too late.
+    let late = upload(&[heart_rate(minutes_ago(2), 73)]);
+    client.publish(&watch.topic("readings"), late).await;
+    gate.release().await;
+    assert_eq!(client.acknowledged(packet).await, STORED);
+    client.ended().await;
+    assert!(server.exited().await.success());
+    assert!(
+        server
+            .readings(&watch)
+            .await
+            .iter()
+            .any(|reading| reading.value == 72.0)
+    );
+}
+
+#[tokio::test]
+async fn stopping_is_cut_off_when_the_database_hangs_and_nothing_is_acknowledged() {
+    let database = TestDatabase::create().await;
+    let mut server = Server::start_with(&database, &[("HOMEWARD_STOP_WITHIN_SECONDS", "1")]).await;
+    let watch = server.enrol("watch").await;
+    let mut client = watch.connect_v5().await;
+    let gate = server.hold_gate().await;
+    let packet = client
+        .publish(
+            &watch.topic("readings"),
+            upload(&[heart_rate(minutes_ago(1), 72)]),
+        )
+        .await;
+    gate.lane_waits().await;
+    server.stop().await;
+    while let Some(incoming) = client.next().await {
+        assert!(
+            !matches!(incoming, Incoming::PubAck { .. }),
+            "packet {packet} is not committed"
+        );
+    }
+    gate.release().await;
+
+    server.start_again().await;
+    let mut client = watch.connect_v5().await;
+    client
+        .upload(
+            &watch.topic("readings"),
+            upload(&[heart_rate(minutes_ago(1), 72)]),
+        )
+        .await;
+    assert!(server.count_readings(watch.id).await >= 1);
+}
