@@ -1,11 +1,14 @@
 //! End-to-end tests: the real binary, its broker and API, and a real TimescaleDB.
 #![cfg(test)]
 
+mod alerts;
 mod answers;
 mod committing;
 mod credentials;
 mod fault;
+mod formats;
 mod harness;
+mod libraries;
 mod limits;
 mod malformed;
 mod once;
