@@ -22,7 +22,7 @@ use crate::explain::explain;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
-/// Connections to the database beside one for each lane: what ingest looks up, and what it listens to.
+/// Connections for what ingest looks up, credentials above all, and what it listens to. The lanes have one each.
 const INGEST_CONNECTIONS: u32 = 4;
 
 /// Connections of the API. Ingest has its own, so that no flood of questions delays a reading.
@@ -110,8 +110,8 @@ impl Service {
             retention: settings.retention(),
             limits: settings.limits(),
         };
-        let ingest_pool = database.pool(lanes + INGEST_CONNECTIONS)?;
-        let ingest = homeward_ingest::start(config, ingest_pool, Clock::System)
+        let (ingest_pool, lane_pool) = (database.pool(INGEST_CONNECTIONS)?, database.pool(lanes)?);
+        let ingest = homeward_ingest::start(config, ingest_pool, lane_pool, Clock::System)
             .await
             .with_context(|| {
                 format!(

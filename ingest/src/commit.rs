@@ -12,7 +12,7 @@ use homeward_store::{
 };
 use sqlx::{Postgres, Transaction};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Known};
 use crate::intake::assign;
 use crate::judge::Plans;
 use crate::lane::LaneIndex;
@@ -43,6 +43,11 @@ impl Commit {
         Ok(Commit { transaction, gate })
     }
 
+    /// Which process writes readings, by its number at the gate.
+    pub(crate) fn writer(&self) -> i64 {
+        self.gate.writer
+    }
+
     /// Makes sure that each reading goes to the patient whom its device was assigned to, as the record has
     /// it now. Takes out of the batch, and answers, the parts whose patients belong to another lane.
     pub(crate) async fn verify(
@@ -66,15 +71,17 @@ impl Commit {
             .filter(|device| changes.everything || changes.devices.contains(device))
             .collect();
         let ids: Vec<_> = changed.iter().copied().collect();
-        directory.load(&mut self.transaction, &ids, version).await?;
+        let known = directory.load(&mut self.transaction, &ids, version).await?;
 
         let mut moved = Vec::new();
         for mut part in std::mem::take(batch) {
             let device = part.message.delivery.device;
-            if changed.contains(&device) && part.known.verified_at() < version {
-                reassign(&mut part, directory);
+            match known.get(&device) {
+                Some(known) if part.known.verified_at() < version => reassign(&mut part, known),
+                // The record does not forget a device. If it did: to whom its readings belong is not known.
+                None if changed.contains(&device) => continue,
+                _ => part.known.verify(version),
             }
-            part.known.verify(version);
             if part.readings.iter().all(|(patient, _)| lane.has(*patient)) {
                 batch.push(part);
             } else {
@@ -132,17 +139,14 @@ impl Commit {
 
 /// Finds anew whose readings a part holds. Of a message in several parts the record has changed under one
 /// lane; the readings that it holds are enough to go by.
-fn reassign(part: &mut Part, directory: &Directory) {
-    let Some(known) = directory.get(part.message.delivery.device) else {
-        return;
-    };
+fn reassign(part: &mut Part, known: &Arc<Known>) {
     let readings = std::mem::take(&mut part.readings)
         .into_iter()
         .map(|(_, reading)| reading)
         .collect();
     let rejected = std::mem::take(&mut part.rejected);
-    (part.readings, part.rejected) = assign(&known, Upload { readings, rejected });
-    part.known = Arc::clone(&known);
+    (part.readings, part.rejected) = assign(known, Upload { readings, rejected });
+    part.known = Arc::clone(known);
 }
 
 fn rows_of(index: usize, part: &Part) -> impl Iterator<Item = BatchRow> {

@@ -82,37 +82,34 @@ impl Directory {
             .map_err(|source| Error::new("reach the database", source))?;
         // The version first: what changes in between is then looked at twice rather than not at all.
         let version = Gate::version(&mut connection).await?;
-        self.load(&mut connection, &[id], version).await?;
-        Ok(self.get(id))
+        Ok(self.load(&mut connection, &[id], version).await?.remove(&id))
     }
 
-    /// Loads devices anew, as they are at a version of the gate.
+    /// Loads devices anew, as they are at a version of the gate, and answers them.
     pub(crate) async fn load(
         &self,
         connection: &mut PgConnection,
         ids: &[DeviceId],
         version: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<HashMap<DeviceId, Arc<Known>>, Error> {
         let loaded = devices::load(connection, ids).await?;
         let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
         if devices.len() + loaded.len() > MAX_DEVICES {
             devices.clear();
         }
+        let mut fresh = HashMap::with_capacity(loaded.len());
         for (id, device) in loaded {
-            let newer = devices
-                .get(&id)
-                .is_some_and(|known| known.verified_at() > version);
-            if !newer {
-                devices.insert(
-                    id,
-                    Arc::new(Known {
-                        device,
-                        verified_at: AtomicI64::new(version),
-                    }),
-                );
-            }
+            let known = match devices.get(&id) {
+                Some(known) if known.verified_at() > version => Arc::clone(known),
+                _ => Arc::new(Known {
+                    device,
+                    verified_at: AtomicI64::new(version),
+                }),
+            };
+            devices.insert(id, Arc::clone(&known));
+            fresh.insert(id, known);
         }
-        Ok(())
+        Ok(fresh)
     }
 
     /// How often [`Directory::refresh`] has found changes.

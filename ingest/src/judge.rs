@@ -71,16 +71,17 @@ impl Plans {
         connection: &mut PgConnection,
         patients: HashSet<PatientId>,
     ) -> Result<(), Error> {
-        let mut missing: Vec<_> = patients
-            .into_iter()
-            .filter(|patient| !self.patients.contains_key(patient))
-            .collect();
+        let mut missing: Vec<_> = patients.iter().copied().collect();
+        missing.retain(|patient| !self.patients.contains_key(patient));
         missing.sort_unstable();
         if missing.is_empty() {
             return Ok(());
         }
         if self.patients.len() + missing.len() > MAX_PATIENTS {
+            // All of the batch's patients, since now all are missing.
             self.patients.clear();
+            missing = patients.into_iter().collect();
+            missing.sort_unstable();
         }
         let rules: Vec<_> = load_rules(connection, &missing)
             .await?

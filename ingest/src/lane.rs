@@ -8,6 +8,7 @@ use homeward_record::decode::{Reason, Rejection};
 use homeward_record::{Clock, PatientId};
 use homeward_store::{Error, Fault, PgPool};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::broker::{Control, Link};
 use crate::commit::{Commit, Committed};
@@ -45,10 +46,15 @@ impl LaneIndex {
     }
 }
 
+/// How long a transaction may take before the database counts as away: many times what any batch needs.
+const COMMIT_WITHIN: Duration = Duration::from_secs(60);
+
 /// One lane.
 pub(crate) struct Lane {
     pub(crate) index: LaneIndex,
     pub(crate) pool: PgPool,
+    /// The number of this process at the gate.
+    pub(crate) writer: i64,
     pub(crate) clock: Clock,
     pub(crate) directory: Arc<Directory>,
     pub(crate) link: Arc<Link>,
@@ -58,7 +64,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Runs until no more parts come and all are committed.
+    /// Runs until no more parts come and all are committed, or until another process has taken over.
     pub(crate) async fn run(mut self, mut parts: mpsc::Receiver<Part>) {
         let mut batch = Vec::new();
         while let Some(first) = parts.recv().await {
@@ -69,60 +75,70 @@ impl Lane {
                 tokio::time::sleep(LINGER).await;
                 take_waiting(&mut parts, &mut batch, &mut readings);
             }
-            self.commit(std::mem::take(&mut batch)).await;
+            if let Err(Replaced) = self.commit(std::mem::take(&mut batch)).await {
+                tracing::error!("another process has taken over the writing of readings");
+                return;
+            }
         }
     }
 
     /// Commits a batch. Where the record refuses its content, it is halved until the culprit is alone, and
     /// that one is rejected; where the database is away, this waits.
-    async fn commit(&mut self, batch: Vec<Part>) {
+    async fn commit(&mut self, batch: Vec<Part>) -> Result<(), Replaced> {
         let mut waiting = VecDeque::from([batch]);
         let mut judged_afresh = false;
         while let Some(mut batch) = waiting.pop_front() {
             let started = Instant::now();
-            match self.try_commit(&mut batch).await {
+            let commit = self.begin().await?;
+            // Whether a commit that takes so long has happened, the next transaction finds out: it waits for it.
+            let outcome = timeout(COMMIT_WITHIN, self.try_commit(commit, &mut batch)).await;
+            let error = match outcome.unwrap_or_else(|_| Err(Error::timed_out("commit a batch"))) {
                 Ok(committed) => {
                     metrics::histogram!("homeward_ingest_commit_seconds")
                         .record(started.elapsed().as_secs_f64());
                     self.acknowledge(batch, &committed);
+                    continue;
                 }
-                Err(error) => match error.fault() {
-                    Fault::Conflict => waiting.push_front(batch),
-                    Fault::Away => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "waiting for the database"
-                        );
-                        // The commit may have happened all the same: what the rules remember is in doubt.
-                        self.plans.forget();
-                        tokio::time::sleep(TRY_AGAIN).await;
-                        waiting.push_front(batch);
-                    }
-                    // Another process may have written to the same patients: then not the content is at fault,
-                    // but what the rules remember here.
-                    Fault::Content if !judged_afresh => {
-                        judged_afresh = true;
-                        self.plans.forget();
-                        waiting.push_front(batch);
-                    }
-                    Fault::Content if batch.len() > 1 => {
-                        let second = batch.split_off(batch.len() / 2);
-                        waiting.push_front(second);
-                        waiting.push_front(batch);
-                    }
-                    Fault::Content => {
-                        if let Some(part) = reject(batch, &error) {
-                            waiting.push_front(vec![part]);
-                        }
-                    }
-                },
+                Err(error) => error,
+            };
+            match error.fault() {
+                Fault::Conflict => waiting.push_front(batch),
+                Fault::Away => {
+                    // The commit may have happened all the same: what the rules remember is in doubt.
+                    self.plans.forget();
+                    wait_for_database(&error).await;
+                    waiting.push_front(batch);
+                }
+                // Perhaps not the content is at fault, but what the rules remember here.
+                Fault::Content if !judged_afresh => {
+                    judged_afresh = true;
+                    self.plans.forget();
+                    waiting.push_front(batch);
+                }
+                Fault::Content if batch.len() > 1 => {
+                    let second = batch.split_off(batch.len() / 2);
+                    waiting.push_front(second);
+                    waiting.push_front(batch);
+                }
+                Fault::Content => waiting.extend(reject(batch, &error).map(|part| vec![part])),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction, however long the database is away.
+    async fn begin(&self) -> Result<Commit, Replaced> {
+        loop {
+            match Commit::begin(&self.pool, self.index).await {
+                Ok(commit) if commit.writer() == self.writer => return Ok(commit),
+                Ok(_) => return Err(Replaced),
+                Err(error) => wait_for_database(&error).await,
             }
         }
     }
 
     /// One transaction for all of a batch.
-    async fn try_commit(&mut self, batch: &mut Vec<Part>) -> Result<Committed, Error> {
-        let mut commit = Commit::begin(&self.pool, self.index).await?;
+    async fn try_commit(&mut self, mut commit: Commit, batch: &mut Vec<Part>) -> Result<Committed, Error> {
         let moved = commit.verify(&self.directory, batch, self.index).await?;
         self.send_back(moved);
         commit.store(batch, &mut self.plans, self.clock.now()).await
@@ -161,6 +177,17 @@ impl Lane {
         }
         self.link.say(said);
     }
+}
+
+/// Another process writes the readings now.
+struct Replaced;
+
+async fn wait_for_database(error: &Error) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "waiting for the database"
+    );
+    tokio::time::sleep(TRY_AGAIN).await;
 }
 
 /// Takes what waits in the queue, up to a batch.

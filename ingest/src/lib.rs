@@ -71,15 +71,16 @@ pub struct Ingest {
     deaths: mpsc::Receiver<&'static str>,
 }
 
-/// Starts the broker, the intake and the lanes.
-pub async fn start(config: Config, pool: PgPool, clock: Clock) -> Result<Ingest, StartError> {
-    let version = {
-        let acquired = pool.acquire().await;
-        let mut connection =
-            acquired.map_err(|source| homeward_store::Error::new("reach the database", source))?;
-        Gate::version(&mut connection).await?
-    };
-    let directory = Arc::new(Directory::new(pool.clone(), version));
+/// Starts the broker, the intake and the lanes. The lanes have a pool to themselves, of one connection each:
+/// so devices that all connect at once, and whose credentials are looked up through `pool`, delay no reading.
+pub async fn start(
+    config: Config,
+    pool: PgPool,
+    lane_pool: PgPool,
+    clock: Clock,
+) -> Result<Ingest, StartError> {
+    let gate = Gate::take_over(&pool).await?;
+    let directory = Arc::new(Directory::new(pool, gate.version));
     let tasks = TaskTracker::new();
     let (deliver, deliveries) = mpsc::channel(INTAKE_QUEUE);
     let back_to_intake = deliver.downgrade();
@@ -98,7 +99,8 @@ pub async fn start(config: Config, pool: PgPool, clock: Clock) -> Result<Ingest,
                 index,
                 lanes: config.lanes.max(1),
             },
-            pool: pool.clone(),
+            pool: lane_pool.clone(),
+            writer: gate.writer,
             clock: clock.clone(),
             directory: Arc::clone(&directory),
             link: Arc::clone(&broker.link),
@@ -151,6 +153,7 @@ impl Ingest {
     /// Resolves when a part has died that must not: the process can no longer keep its promise. Says which.
     pub async fn died(&mut self) -> String {
         tokio::select! {
+            () = self.broker.link.broken() => "the broker's router".to_owned(),
             name = self.deaths.recv() => name.unwrap_or("ingest").to_owned(),
             listener = &mut self.broker.listener => {
                 listener.unwrap_or_else(|panic| format!("the MQTT listener: {panic}"))

@@ -214,6 +214,9 @@ CREATE TRIGGER transitions_are_append_only BEFORE UPDATE OR DELETE ON episode_tr
 -- sees all that was written before it, and nothing is written after it in ignorance of it.
 CREATE TABLE gate (
     only_row           boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    -- Counts the processes that have taken over the writing of readings: what an earlier one remembers between
+    -- its transactions is no longer true.
+    writer             bigint      NOT NULL,
     -- Counts changes of devices, assignments and care plans: a writer's cache is good for one version.
     version            bigint      NOT NULL,
     -- Writers mark hours before this as dirty.
@@ -221,8 +224,8 @@ CREATE TABLE gate (
     -- Rollups hold every hour before this, but for the dirty ones.
     rolled_up_until    timestamptz NOT NULL
 );
-INSERT INTO gate (version, rollup_mark, rolled_up_until)
-    VALUES (1, date_trunc('hour', now()), date_trunc('hour', now()));
+INSERT INTO gate (writer, version, rollup_mark, rolled_up_until)
+    VALUES (0, 1, date_trunc('hour', now()), date_trunc('hour', now()));
 
 -- What changed with which version, so that a cache forgets no more than it must.
 CREATE TABLE gate_change (

@@ -18,6 +18,11 @@ impl Error {
         }
     }
 
+    /// The operation took so long that the database counts as away.
+    pub fn timed_out(operation: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(operation, sqlx::Error::PoolTimedOut)
+    }
+
     /// What kind of fault it is, and so what the caller does next.
     pub fn fault(&self) -> Fault {
         fault_of(&self.source)

@@ -11,6 +11,8 @@ const PASS: &str = "SELECT pg_advisory_xact_lock_shared(7462, 1)";
 /// before the transaction ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
+    /// Which process writes readings: the number that [`Gate::take_over`] answered it.
+    pub writer: i64,
     /// Counts the changes of devices, assignments and care plans.
     pub version: i64,
     /// Hours before this are rolled up: a reading in one of them marks it as dirty.
@@ -46,11 +48,32 @@ impl Gate {
             .await
             .map_err(|source| Error::new("begin a transaction", source))?;
         // A statement of its own: its snapshot must be younger than the lock.
-        let gate = sqlx::query_as!(Gate, "SELECT version, rollup_mark FROM gate")
+        let gate = sqlx::query_as!(Gate, "SELECT writer, version, rollup_mark FROM gate")
             .fetch_one(&mut *transaction)
             .await
             .map_err(|source| Error::new("read the gate", source))?;
         Ok((transaction, gate))
+    }
+
+    /// Makes this process the one that writes readings, once every transaction of the one before has ended.
+    /// Rules remember between transactions, so two processes must not judge the same patients: who finds
+    /// another writer at the gate has been replaced.
+    pub async fn take_over(pool: &PgPool) -> Result<Gate, Error> {
+        let gate = async {
+            let mut transaction = pool
+                .begin_with("BEGIN; SELECT pg_advisory_xact_lock(7462, 1)")
+                .await?;
+            let gate = sqlx::query_as!(
+                Gate,
+                "UPDATE gate SET writer = writer + 1 RETURNING writer, version, rollup_mark"
+            )
+            .fetch_one(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(gate)
+        };
+        gate.await
+            .map_err(|source| Error::new("take over the writing of readings", source))
     }
 
     /// The present version, without a lock.

@@ -34,19 +34,31 @@ pub use rejected::{RejectedMessage, insert_rejected};
 pub use rules::{EpisodeWrite, PatientRule, load_rules, save_states, write_episodes};
 pub use schema::schema_is_current;
 pub use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 /// How long a caller waits for a free connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How every connection behaves when the other side falls silent: a database host that vanishes without a
+/// word is noticed in about a minute, and so is, by the database, a Homeward that vanishes in a transaction.
+const SILENCE: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "60s"),
+];
+
 /// Opens a pool of at most `size` connections. Connects when first used, so that it also succeeds while
 /// the database is away.
 pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
-    PgPoolOptions::new()
+    let options: PgConnectOptions = database_url
+        .parse()
+        .map_err(|source| Error::new("read the database URL", source))?;
+    Ok(PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy(database_url)
-        .map_err(|source| Error::new("read the database URL", source))
+        .connect_lazy_with(options.options(SILENCE)))
 }
 
 /// Brings the schema to this version. Forward only, and safe when several processes start at once.

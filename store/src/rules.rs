@@ -165,13 +165,18 @@ async fn write_episode(
                      worst_at, worst_value, worst_metric)
                  VALUES ($1, $2, $3, $4, CASE WHEN $6 THEN 'cleared' ELSE 'raised' END, $5, $7,
                      CASE WHEN $6 THEN $7::timestamptz END, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                 ON CONFLICT (patient_id, code) WHERE cleared_at IS NULL DO NOTHING
                  RETURNING episode_id",
                 patient.0, rule.0, code, severity, *late && !became_current, *cleared, now,
                 onset.at, onset.value, onset.metric.code(), latest.at, latest.value, latest.metric.code(),
                 worst.at, worst.value, worst.metric.code(),
             )
-            .fetch_one(&mut *connection)
+            .fetch_optional(&mut *connection)
             .await?;
+            let Some(episode) = episode else {
+                doubt(patient, code, "an episode that is open already is raised");
+                return Ok(());
+            };
             let kinds = [
                 ("raised", true),
                 ("became_current", *became_current),
@@ -207,8 +212,12 @@ async fn write_episode(
                 *cleared,
                 now,
             )
-            .fetch_one(&mut *connection)
+            .fetch_optional(&mut *connection)
             .await?;
+            let Some(episode) = episode else {
+                doubt(patient, code, "an episode that is not open goes on");
+                return Ok(());
+            };
             let closed = *cleared && episode.status == "closed";
             let kinds = [
                 ("became_current", *became_current),
@@ -242,6 +251,12 @@ async fn write_episode(
             Ok(())
         }
     }
+}
+
+/// What a rule remembers and its episodes disagree: somebody changed one of them by hand, or restored a part.
+/// That must not keep readings out of the record.
+fn doubt(patient: PatientId, code: &str, what: &str) {
+    tracing::error!(patient_id = %patient, code, what, "the record and what a rule remembers disagree");
 }
 
 async fn insert_transitions(

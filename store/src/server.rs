@@ -138,7 +138,10 @@ impl LocalServer {
     /// processes.
     pub fn is_running(&self) -> Result<bool, ServerError> {
         let processes = self.folders.processes()?;
-        Ok(self.folders.postmaster().is_some_and(|postmaster| processes.contains(&postmaster)))
+        Ok(self
+            .folders
+            .postmaster()
+            .is_some_and(|postmaster| processes.contains(&postmaster)))
     }
 
     /// Stops the server: open transactions are rolled back, and what is committed is written into place.

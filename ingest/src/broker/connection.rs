@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     outbox: Mutex<VecDeque<Control>>,
     /// Whether a word that something waits is on its way through the router.
     woken: AtomicBool,
+    /// Whether it was told of its end: once is enough, also for one that does not read.
+    dismissed: AtomicBool,
 }
 
 /// Refusals and the like that may wait in an outbox beside the acknowledgements, which the window bounds: a
@@ -110,18 +112,27 @@ impl Connection {
         lock(&self.flight).waiting.front().map(|(_, since)| *since)
     }
 
-    fn waiting(&self) -> usize {
+    /// How many messages wait for their PUBACK.
+    pub(crate) fn waiting(&self) -> usize {
         lock(&self.flight).waiting.len()
     }
 
     /// Puts something into the outbox. Answers whether the connection must be woken for it.
     pub(crate) fn post(&self, control: Control) -> bool {
+        if matches!(control, Control::Close(_)) && self.dismissed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         let mut outbox = lock(&self.outbox);
         let owed = matches!(control, Control::PubAck(..) | Control::Close(_));
         if owed || outbox.len() < OUTBOX {
             outbox.push_back(control);
         }
         drop(outbox);
+        self.wake()
+    }
+
+    /// Answers whether the connection must be woken, which the caller then does.
+    pub(crate) fn wake(&self) -> bool {
         !self.woken.swap(true, Ordering::AcqRel)
     }
 
@@ -185,6 +196,7 @@ impl Connections {
             flight: Mutex::default(),
             outbox: Mutex::default(),
             woken: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
         });
         inner.slots[slot as usize] = Some(Arc::clone(&connection));
         Some(connection)

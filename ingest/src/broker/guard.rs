@@ -18,8 +18,9 @@ use homeward_record::{DeviceId, DeviceTopic};
 use rumqttd::protocol::v4::{self, V4};
 use rumqttd::protocol::v5::V5;
 use rumqttd::protocol::{
-    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, Disconnect, DisconnectReasonCode, Error, Filter,
-    LastWill, Login, Packet, Protocol, Publish, PublishProperties, QoS, RetainForwardRule, Subscribe,
+    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, Disconnect, DisconnectProperties,
+    DisconnectReasonCode, Error, Filter, LastWill, Login, Packet, Protocol, Publish, PublishProperties, QoS,
+    RetainForwardRule, Subscribe,
 };
 
 use super::answer;
@@ -58,8 +59,10 @@ struct Session {
     downlinks: Vec<Downlink>,
     bucket: TokenBucket,
     refused_in_a_row: u32,
-    /// Set once the end is in the outbox: what the device still sends is not read.
-    ending: bool,
+    /// Why the connection ends, once that is settled: what the device still sends is not read, and when what
+    /// it sent before is acknowledged, it is told. So a device that sends too much at once, and again after
+    /// each end, still gets on.
+    ending: Option<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +128,7 @@ impl Guard {
             Phase::Closing => return Err(Error::InvalidProtocol),
         }
         loop {
-            if session.ending || self.shared.is_draining() {
+            if session.ending.is_some() || self.shared.is_draining() {
                 stream.clear();
                 return Err(Error::InsufficientBytes(1));
             }
@@ -242,7 +245,7 @@ fn connect(shared: &Shared, stream: &mut BytesMut) -> Result<(Session, Packet), 
         downlinks: Vec::new(),
         bucket: TokenBucket::full(&shared.limits, Instant::now()),
         refused_in_a_row: 0,
-        ending: false,
+        ending: None,
     };
     Ok((session, rewritten))
 }
@@ -391,6 +394,7 @@ impl Session {
                 return None;
             }
             if waiting > shared.limits.window.into() {
+                shared.connections.arrive(&self.connection, packet);
                 return self.end(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
@@ -424,7 +428,7 @@ impl Session {
         } else {
             None
         };
-        let share = shared.share_of_bytes(payload.len()).ok_or(NoRoom)?;
+        let share = shared.share_of_bytes(topic.len() + payload.len()).ok_or(NoRoom)?;
         let delivery = Delivery {
             device,
             topic: String::from_utf8_lossy(topic).into_owned(),
@@ -498,12 +502,14 @@ impl Session {
         format!("v1/devices/{}/{}", self.connection.device, downlink.level())
     }
 
-    /// Ends the connection, through the outbox so that the device is told first.
+    /// Ends the connection, once what it is owed is written.
     fn end(&mut self, reason: DisconnectReasonCode) -> Option<Packet> {
-        self.ending = true;
+        self.ending = Some(answer::disconnect_code(reason));
         metrics::counter!("homeward_ingest_connections_ended_total").increment(1);
         tracing::info!(device_id = %self.connection.device, ?reason, "a connection is ended for what it sent");
-        self.say(Control::Close(answer::disconnect_code(reason)))
+        self.connection
+            .wake()
+            .then(|| wake(self.connection.wake_topic.clone()))
     }
 
     /// Says something to this connection itself: in its order among all that is said to it. Answers what
@@ -546,8 +552,16 @@ impl Session {
 
     fn write_outbox(&self, shared: &Shared, out: &mut BytesMut) -> Result<usize, Error> {
         let before = out.len();
+        let mut close = None;
         for control in self.connection.collect() {
-            self.write_control(shared, control, out)?;
+            match control {
+                Control::Close(code) => close = Some(code),
+                control => drop(self.write_control(shared, control, out)?),
+            }
+        }
+        let owed = self.connection.waiting() > 0;
+        if let Some(code) = close.or(self.ending.filter(|_| !owed)) {
+            self.write_close(code, out)?;
         }
         Ok(out.len() - before)
     }
@@ -576,16 +590,25 @@ impl Session {
                 let publish = Publish::new(Bytes::from(topic), payload, false);
                 self.wire.write(Packet::Publish(publish, None), out)
             }
-            Control::Close(code) => {
-                self.connection.advance(Phase::Closing);
-                match (self.wire, answer::disconnect_reason(code)) {
-                    (Wire::V5, Some(reason_code)) => self
-                        .wire
-                        .write(Packet::Disconnect(Disconnect { reason_code }, None), out),
-                    _ => Ok(0),
-                }
-            }
+            // Written last.
+            Control::Close(_) => Ok(0),
         }
+    }
+
+    fn write_close(&self, code: u8, out: &mut BytesMut) -> Result<usize, Error> {
+        self.connection.advance(Phase::Closing);
+        let Some(reason_code) = answer::disconnect_reason(code).filter(|_| self.wire == Wire::V5) else {
+            return Ok(0);
+        };
+        // Without properties rumqttd writes a packet that is longer than it says.
+        let properties = DisconnectProperties {
+            session_expiry_interval: None,
+            reason_string: None,
+            user_properties: Vec::new(),
+            server_reference: None,
+        };
+        let disconnect = Packet::Disconnect(Disconnect { reason_code }, Some(properties));
+        self.wire.write(disconnect, out)
     }
 }
 

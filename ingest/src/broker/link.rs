@@ -5,6 +5,8 @@ use rumqttd::Notification;
 use rumqttd::local::{LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{DisconnectReasonCode, Packet, Publish};
 
+use tokio_util::sync::CancellationToken;
+
 use super::answer;
 use super::connection::Connection;
 use super::control::Control;
@@ -22,6 +24,7 @@ pub(crate) struct Link {
     tx: Mutex<LinkTx>,
     /// Never read: the link subscribes to nothing. The router wants to have it.
     _rx: LinkRx,
+    broken: CancellationToken,
 }
 
 impl Link {
@@ -33,6 +36,7 @@ impl Link {
         Ok(Link {
             tx: Mutex::new(tx),
             _rx: rx,
+            broken: CancellationToken::new(),
         })
     }
 
@@ -63,7 +67,13 @@ impl Link {
         }
         if let Err(error) = tx.publish(last, WAKE) {
             tracing::error!(%error, "the broker's router is gone");
+            self.broken.cancel();
         }
+    }
+
+    /// Resolves when the router is gone: nobody can be told anything any more.
+    pub(crate) async fn broken(&self) {
+        self.broken.cancelled().await;
     }
 
     /// Ends a connection, telling the device why.
