@@ -5,6 +5,7 @@ mod audit;
 mod database;
 mod doubt;
 mod fleet;
+mod memory;
 mod proxy;
 mod verdict;
 
