@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod committing;
 mod credentials;
+mod draining;
 mod episodes;
 mod fault;
 mod formats;
