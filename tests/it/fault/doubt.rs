@@ -1,11 +1,12 @@
 //! Commits whose end the process does not learn.
 
 use homeward_record::Metric;
+use homeward_store::PgPool;
 use tokio::sync::oneshot;
 
 use super::proxy::{Cut, Proxy};
 use crate::harness::*;
-use crate::oracle::{Rule, Sample, assert_judged_in_order, programme};
+use crate::oracle::{Sample, assert_judged_in_order, programme};
 
 /// A patient on the diabetes programme, with a sensor that is connected to a process whose way to the
 /// database is a proxy.
@@ -109,7 +110,7 @@ async fn a_commit_that_comes_through_late_is_not_overtaken() {
         let cut = sensor.proxy.cut_next_commit(Cut::Late(told));
         let packet = sensor.publish(minutes, value).await;
         soon("the commit is cut", cut.cut_off).await.unwrap();
-        sensor.waits_for_the_commit().await;
+        waits_for_the_commit(&sensor.server.pool).await;
         go_on.send(()).unwrap();
         soon("the commit comes through", cut.done).await.unwrap();
         assert_eq!(sensor.client.acknowledged(packet).await, STORED_EARLIER);
@@ -128,75 +129,61 @@ async fn a_commit_of_a_killed_process_that_comes_through_late_is_not_overtaken()
     sensor.publish(55, 2.8).await;
     soon("the commit is cut", cut.cut_off).await.unwrap();
     sensor.server.kill().await;
-    sensor.server.start_again().await;
-    // Of the same patient, but nothing that the late commit has, too.
+    let pool = sensor.server.pool.clone();
+    tokio::join!(sensor.server.start_again(), async {
+        waits_for_the_commit(&pool).await;
+        go_on.send(()).unwrap();
+        soon("the commit comes through", cut.done).await.unwrap();
+    });
+    // Judged with what the late commit left, though the device has nothing of it to send again.
     sensor.client = sensor.device.connect_v5().await;
-    let packet = sensor.publish(50, 2.7).await;
-    sensor.waits_for_the_commit().await;
-    go_on.send(()).unwrap();
-    soon("the commit comes through", cut.done).await.unwrap();
-    assert_eq!(sensor.client.acknowledged(packet).await, STORED);
+    assert_eq!(sensor.upload(50, 2.7).await, STORED);
     assert_eq!(sensor.upload(45, 2.6).await, STORED);
     sensor.assert_undisturbed().await;
 }
 
 #[tokio::test]
-async fn two_processes_on_one_record_lose_no_reading_and_no_alert() {
+async fn a_process_that_is_replaced_acknowledges_nothing_more() {
     let database = TestDatabase::create().await;
-    let servers = [Server::start(&database).await, Server::start(&database).await];
-    let mut device = servers[0].enrol_on("diabetes", "cgm").await;
+    let mut old = Server::start(&database).await;
+    let mut device = old.enrol_on("diabetes", "cgm").await;
     let topic = device.topic("readings");
-    let mut sent = Vec::new();
-    // Whom the device speaks to, and what it says. Each process thinks that it knows the patient's episode,
-    // and each time the other has changed it.
-    let said = [
-        (0, 2.8),
-        (1, 2.7),
-        (1, 4.5),
-        (0, 2.6),
-        (0, 4.6),
-        (1, 2.5),
-        (0, 2.4),
-        (0, 4.4),
-        (1, 4.3),
-    ];
-    for (index, (server, value)) in said.into_iter().enumerate() {
-        let at = minutes_ago(60 - 5 * i64::try_from(index).unwrap());
-        device.broker = servers[server].mqtt;
-        let mut client = device.connect_v5().await;
-        assert_eq!(client.upload(&topic, upload(&[glucose(at, value)])).await, STORED);
-        client.disconnect().await;
-        sent.push(Sample {
-            metric: Metric::Glucose,
-            at,
-            value,
-        });
+    let mut client = device.connect_v5().await;
+    let [before, between, after] = [30, 25, 20].map(|minutes| upload(&[glucose(minutes_ago(minutes), 2.8)]));
+    assert_eq!(client.upload(&topic, before.clone()).await, STORED);
+
+    let mut new = Server::start(&database).await;
+    client.publish(&topic, between.clone()).await;
+    // What its rules remember is not to be relied on any more.
+    while let Some(incoming) = client.next().await {
+        let acknowledged = matches!(incoming, Incoming::PubAck { .. });
+        assert!(!acknowledged, "the new process judges now");
     }
-    let server = &servers[0];
-    assert_eq!(server.readings(&device).await.len(), sent.len());
-    assert!(server.rejected(&device).await.is_empty());
-    let rules: Vec<_> = programme("diabetes")
-        .into_iter()
-        .filter(Rule::is_threshold)
-        .collect();
-    let arrivals = server.arrivals(device.patient).await;
-    let episodes = server.judged(device.patient).await;
-    assert_judged_in_order(&rules, &sent, &arrivals, &episodes, "the patient");
+    assert!(!old.exited().await.success());
+    assert_eq!(new.readings(&device).await.len(), 1);
+
+    device.broker = new.mqtt;
+    let mut client = device.connect_v5().await;
+    for (payload, reason) in [(before, STORED_EARLIER), (between, STORED), (after, STORED)] {
+        assert_eq!(client.upload(&topic, payload).await, reason);
+    }
+    assert_eq!(new.readings(&device).await.len(), 3);
+    let episodes = new.judged(device.patient).await;
+    assert_eq!(episodes.len(), 1, "{episodes:?}");
+    assert!(new.stop().await.success());
 }
 
-impl Sensor {
-    /// Waits until a connection of the process waits for another to end its transaction.
-    async fn waits_for_the_commit(&self) {
-        eventually("the next transaction waits for the one before", async || {
-            let waiting: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .fetch_one(&self.server.pool)
-            .await
-            .unwrap();
-            (waiting > 0).then_some(())
-        })
-        .await;
-    }
+/// Waits until a connection of the process waits for another to end its transaction.
+async fn waits_for_the_commit(pool: &PgPool) {
+    eventually("the next transaction waits for the one before", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
 }
