@@ -98,10 +98,3 @@ pub(crate) fn disconnect_code(reason: DisconnectReasonCode) -> u8 {
         .find(|(known, _)| *known == reason)
         .map_or(0x80, |(_, code)| *code)
 }
-
-pub(crate) fn disconnect_reason(code: u8) -> Option<DisconnectReasonCode> {
-    DISCONNECTS
-        .iter()
-        .find(|(_, known)| *known == code)
-        .map(|(reason, _)| *reason)
-}

@@ -18,9 +18,8 @@ use homeward_record::{DeviceId, DeviceTopic};
 use rumqttd::protocol::v4::{self, V4};
 use rumqttd::protocol::v5::V5;
 use rumqttd::protocol::{
-    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, Disconnect, DisconnectProperties,
-    DisconnectReasonCode, Error, Filter, LastWill, Login, Packet, Protocol, Publish, PublishProperties, QoS,
-    RetainForwardRule, Subscribe,
+    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, DisconnectReasonCode, Error, Filter, LastWill,
+    Login, Packet, Protocol, Publish, PublishProperties, QoS, RetainForwardRule, Subscribe,
 };
 
 use super::answer;
@@ -551,6 +550,10 @@ impl Session {
     }
 
     fn write_outbox(&self, shared: &Shared, out: &mut BytesMut) -> Result<usize, Error> {
+        if self.connection.phase() == Phase::Closing {
+            // The last word has been said.
+            return Ok(0);
+        }
         let before = out.len();
         let mut close = None;
         for control in self.connection.collect() {
@@ -561,7 +564,7 @@ impl Session {
         }
         let owed = self.connection.waiting() > 0;
         if let Some(code) = close.or(self.ending.filter(|_| !owed)) {
-            self.write_close(code, out)?;
+            self.write_close(code, out);
         }
         Ok(out.len() - before)
     }
@@ -595,20 +598,19 @@ impl Session {
         }
     }
 
-    fn write_close(&self, code: u8, out: &mut BytesMut) -> Result<usize, Error> {
+    /// Says that the connection ends, and why, where MQTT has a word for it.
+    fn write_close(&self, code: u8, out: &mut BytesMut) -> usize {
         self.connection.advance(Phase::Closing);
-        let Some(reason_code) = answer::disconnect_reason(code).filter(|_| self.wire == Wire::V5) else {
-            return Ok(0);
-        };
-        // Without properties rumqttd writes a packet that is longer than it says.
-        let properties = DisconnectProperties {
-            session_expiry_interval: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-            server_reference: None,
-        };
-        let disconnect = Packet::Disconnect(Disconnect { reason_code }, Some(properties));
-        self.wire.write(disconnect, out)
+        match self.wire {
+            Wire::V4 => 0,
+            Wire::V5 => {
+                // Byte by byte: without properties rumqttd writes a packet that is longer than it says, and
+                // with an empty list of them one without the reason.
+                let disconnect = [DISCONNECT, 2, code, 0];
+                out.extend_from_slice(&disconnect);
+                disconnect.len()
+            }
+        }
     }
 }
 

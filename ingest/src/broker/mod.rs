@@ -34,6 +34,10 @@ const CONNECTION_THREADS: usize = 2;
 /// has at most one that it has not heard.
 const WAKE_LOG_BYTES: usize = 1024;
 const WAKE_LOGS: usize = 2;
+/// A connection is woken for its acknowledgements from another thread, one that its device has written to from
+/// this runtime's own. After so many of the latter comes one of the former, also when there is no end to them:
+/// by default it would be one in 61, and devices would wait for acknowledgements of what is long committed.
+const WAKE_UPS: u32 = 4;
 /// How often a port that the system chose, and somebody else then took, is chosen anew.
 const PORT_ATTEMPTS: usize = 10;
 /// How long, at a stop, acknowledgements of what is committed may take to leave.
@@ -105,6 +109,7 @@ impl Broker {
         );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONNECTION_THREADS)
+            .global_queue_interval(WAKE_UPS)
             .thread_name("mqtt")
             .enable_all()
             .build()
