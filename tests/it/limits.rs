@@ -57,44 +57,66 @@ async fn a_payload_over_64_kib_is_rejected_and_a_larger_packet_not_even_read() {
 }
 
 #[tokio::test]
-async fn more_messages_in_flight_than_the_window_end_the_connection() {
+async fn more_messages_than_the_window_wait_their_turn() {
     let database = TestDatabase::create().await;
     let server = Server::start_with(&database, &[("HOMEWARD_LIMITS_WINDOW", "4")]).await;
     for version in Version::BOTH {
-        let witness = Witness::start(&server, version).await;
         let greedy = server.enrol("watch").await;
         let topic = greedy.topic("readings");
         let publishes: Vec<_> = (1..=30)
             .map(|n| Publish::new(n, &topic, upload(&[heart_rate(minutes_ago(n.into()), n + 50)])))
             .collect();
         let mut client = greedy.connect(version).await;
+        let gate = server.hold_gate().await;
         // In one write, so that they are there before anything can be acknowledged.
         let all: Vec<u8> = publishes
             .iter()
             .flat_map(|publish| publish.encode(version))
             .collect();
         client.send(&all).await;
-        assert_eq!(client.ended().await, (version == Version::V5).then_some(0x93));
-
-        // Nothing of it is lost for that: sent again, as many at a time as it may, all are stored.
-        let mut client = greedy.connect(version).await;
-        for four in publishes.chunks(4) {
-            for publish in four {
-                client
-                    .send(
-                        &Publish {
-                            dup: true,
-                            ..publish.clone()
-                        }
-                        .encode(version),
-                    )
-                    .await;
-            }
-            for publish in four {
-                client.acknowledged(publish.packet).await;
-            }
+        gate.lane_waits().await;
+        gate.release().await;
+        for publish in &publishes {
+            assert_eq!(client.acknowledged(publish.packet).await, STORED);
         }
         assert_eq!(server.count_readings(greedy.id).await, 30);
+        client.disconnect().await;
+    }
+}
+
+#[tokio::test]
+async fn far_more_than_the_window_ends_the_connection() {
+    let database = TestDatabase::create().await;
+    let server = Server::start_with(&database, &[("HOMEWARD_LIMITS_WINDOW", "4")]).await;
+    for version in Version::BOTH {
+        let witness = Witness::start(&server, version).await;
+        let greedy = server.enrol("watch").await;
+        let topic = greedy.topic("readings");
+        let payloads: Vec<_> = times()
+            .take(12)
+            .map(|at| padded(heart_rate(at, 72), MAX_PAYLOAD))
+            .collect();
+        let mut client = greedy.connect(version).await;
+        let gate = server.hold_gate().await;
+        // More bytes than may wait.
+        for payload in &payloads {
+            client.publish(&topic, payload.clone()).await;
+        }
+        eventually("the connection is to end", async || {
+            let said = format!("device_id={} reason=ReceiveMaximumExceeded", greedy.id);
+            server.log().contains(&said).then_some(())
+        })
+        .await;
+        gate.release().await;
+        assert_eq!(client.ended().await, (version == Version::V5).then_some(0x93));
+
+        // What was within the window is stored, and the rest when it is sent again.
+        assert_eq!(server.count_readings(greedy.id).await, 4);
+        let mut client = greedy.connect(version).await;
+        for payload in payloads {
+            client.upload(&topic, payload).await;
+        }
+        assert_eq!(server.count_readings(greedy.id).await, 12);
         witness.was_served(&server).await;
     }
 }

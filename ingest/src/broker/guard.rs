@@ -33,6 +33,9 @@ use crate::limits::{MAX_PACKET, TokenBucket};
 /// The longest keep-alive there is, for a device that asks for none: a connection that says nothing for ever
 /// cannot be told from a dead one.
 const LONGEST_KEEP_ALIVE: u16 = u16::MAX;
+/// What a connection may have sent that is not looked at yet, because the router does not know it so far or
+/// because its window is full. With more than that it is ended.
+const MAX_WAITING_BYTES: usize = 4 * MAX_PACKET;
 /// The packet identifier of the guard's own subscription; devices' never reach the router.
 const OWN_SUBSCRIPTION: u16 = 1;
 /// So many refusals for want of quota in a row end a connection: each costs the broker work.
@@ -284,7 +287,7 @@ fn subscribe_to(topic: &Bytes) -> Packet {
 
 /// The router answers within a millisecond or so; what arrives until then waits, up to a bound.
 fn wait_for_router(stream: &BytesMut) -> Error {
-    if stream.len() > 4 * MAX_PACKET {
+    if stream.len() > MAX_WAITING_BYTES {
         Error::PayloadSizeLimitExceeded(stream.len())
     } else {
         Error::InsufficientBytes(1)
@@ -318,6 +321,13 @@ impl Session {
             }
             Err(_) => return Ok(self.end(DisconnectReasonCode::MalformedPacket)),
         };
+        // Some clients send all that they have when they come back, whatever the window (Paho for Python 2.1).
+        if wants_puback(header.byte1) && self.connection.waiting() >= shared.limits.window.into() {
+            if stream.len() > MAX_WAITING_BYTES {
+                return Ok(self.end(DisconnectReasonCode::ReceiveMaximumExceeded));
+            }
+            return Err(Error::InsufficientBytes(1));
+        }
         let mut frame = stream.split_to(header.frame_length());
         let within_rate = self.bucket.take(&shared.limits, Instant::now());
         if header.byte1 >> 4 == PUBLISH {
@@ -386,15 +396,11 @@ impl Session {
             return self.refuse(packet, DisconnectReasonCode::MessageRateTooHigh);
         }
         if let Some(packet) = packet {
-            let (waiting, new) = shared
+            let (_, new) = shared
                 .connections
                 .depart(&self.connection, packet, Instant::now());
             if !new {
                 return None;
-            }
-            if waiting > shared.limits.window.into() {
-                shared.connections.arrive(&self.connection, packet);
-                return self.end(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
         match self.deliver(shared, &publish.topic, &publish.payload, packet) {
@@ -624,6 +630,11 @@ const SUBSCRIBE: u8 = 0x82;
 const UNSUBSCRIBE: u8 = 0xa2;
 const PINGREQ: u8 = 0xc0;
 const DISCONNECT: u8 = 0xe0;
+
+/// Whether the first byte is that of a PUBLISH packet that is to be acknowledged.
+fn wants_puback(byte1: u8) -> bool {
+    byte1 >> 4 == PUBLISH && byte1 & 0b110 != 0
+}
 
 /// What in a PUBLISH packet is against the protocol as the CONNACK announced it.
 fn protocol_fault(
