@@ -13,6 +13,7 @@ demo: setup ## build, start everything with a simulated fleet, and say where to 
 	cargo run --release --bin homeward -- demo
 
 test: setup ## run every test, against a throw-away PostgreSQL server
+	@scripts/test-tools.sh
 	scripts/with-postgres.sh cargo test --workspace --locked
 
 check: setup ## formatting, lints, and whether .sqlx/ matches the queries

@@ -8,21 +8,11 @@ set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname -- "$here")
+readonly program=setup
+# shellcheck source=scripts/lib/packages.sh
+source "$here/lib/packages.sh"
 # shellcheck source=scripts/lib/postgres.sh
 source "$here/lib/postgres.sh"
-
-say() { printf 'setup: %s\n' "$*"; }
-fail() {
-  printf 'setup: %s\n' "$@" >&2
-  exit 1
-}
-
-# Prints "12" on Debian 12, and nothing on another system.
-debian_release() {
-  [[ -r /etc/os-release ]] || return 0
-  # shellcheck disable=SC1091
-  (source /etc/os-release && if [[ ${ID:-} == debian ]]; then printf '%s\n' "${VERSION_ID:-}"; fi)
-}
 
 # --- what is missing ------------------------------------------------------------------------------
 
@@ -45,29 +35,6 @@ missing_build_packages() {
 need_database() { [[ -z ${DATABASE_URL:-} ]] && ! find_postgres_with_timescaledb >/dev/null; }
 
 # --- installing -----------------------------------------------------------------------------------
-
-# Runs a command as root.
-as_root() {
-  if ((EUID == 0)); then "$@"; else sudo -- "$@"; fi
-}
-
-# Stops here, saying what to do, unless root's rights can be had.
-require_root() {
-  ((EUID == 0)) && return 0
-  if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; then
-    say "using sudo to install packages"
-    return 0
-  fi
-  fail "this needs root, and you are not root and cannot use sudo. Ask an administrator to run" \
-    "    $here/setup.sh" "which installs: $*"
-}
-
-install_packages() {
-  say "installing $*"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
-    -o Dpkg::Use-Pty=0 -- "$@" >"$work/apt.log" 2>&1 ||
-    { tail -n 20 "$work/apt.log" >&2; fail "apt-get could not install: $*"; }
-}
 
 # Installing Debian's server package makes a cluster and starts it. Homeward runs its own, so none is
 # wanted; a setting that stands only while the package is installed leaves the machine as it was.
@@ -162,9 +129,7 @@ install_on_debian() {
 
   work=$(mktemp -d)
   trap 'remove_no_cluster_setting; as_root rm -rf -- "$work"' EXIT
-  say "updating the package lists"
-  as_root apt-get update --quiet >"$work/apt.log" 2>&1 ||
-    { tail -n 20 "$work/apt.log" >&2; fail "apt-get update failed"; }
+  update_package_lists
 
   # shellcheck disable=SC2086
   if [[ -n $build_packages ]]; then install_packages $build_packages; fi
