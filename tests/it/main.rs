@@ -3,6 +3,7 @@
 
 mod alerts;
 mod answers;
+mod client;
 mod committing;
 mod credentials;
 mod draining;
