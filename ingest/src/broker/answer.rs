@@ -69,7 +69,9 @@ pub(crate) fn unsuback(packet: u16, codes: &[u8]) -> Packet {
 pub(crate) fn connack_v4(code: ConnectReturnCode) -> ConnectReturnCode {
     match code {
         ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadUserNamePassword => code,
-        ConnectReturnCode::ServerUnavailable => ConnectReturnCode::ServiceUnavailable,
+        ConnectReturnCode::ServerUnavailable | ConnectReturnCode::QuotaExceeded => {
+            ConnectReturnCode::ServiceUnavailable
+        }
         _ => ConnectReturnCode::NotAuthorized,
     }
 }

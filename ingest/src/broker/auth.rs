@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use super::connection::Connection;
+use super::connection::{Connection, TooMany};
 use super::link::Link;
 use super::shared::Shared;
 use crate::directory::Directory;
@@ -55,15 +55,22 @@ impl Doorkeeper {
 
     async fn admit(&self, connection: &Connection, secret: &str) {
         let seen = self.directory.changes_seen();
-        let verdict = self.verdict(connection.device, secret).await;
+        let mut verdict = self.verdict(connection.device, secret).await;
         // The guard may have refused already, for what stood in the CONNECT packet: that verdict stands.
+        if verdict.is_ok() && !connection.is_refused() {
+            match self.shared.connections.admit(connection) {
+                Ok(Some(old)) => self.link.close(&old, DisconnectReasonCode::SessionTakenOver),
+                Ok(None) => {}
+                Err(TooMany) => {
+                    tracing::warn!(device_id = %connection.device, "a device does not end its connections");
+                    verdict = Err(ConnectReturnCode::QuotaExceeded);
+                }
+            }
+        }
         connection.set_verdict(verdict);
         if connection.verdict().is_err() {
             metrics::counter!("homeward_ingest_connects_refused_total").increment(1);
             return;
-        }
-        if let Some(old) = self.shared.connections.admit(connection) {
-            self.link.close(&old, DisconnectReasonCode::SessionTakenOver);
         }
         // A revocation between the check and here found no connection to end.
         if self.directory.changes_seen() != seen && self.verdict(connection.device, secret).await.is_err() {

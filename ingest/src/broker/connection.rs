@@ -30,16 +30,30 @@ pub(crate) struct Connection {
     verdict: OnceLock<Result<(), ConnectReturnCode>>,
     phase: AtomicU8,
     flight: Mutex<Flight>,
-    outbox: Mutex<VecDeque<Control>>,
+    outbox: Mutex<Outbox>,
     /// Whether a word that something waits is on its way through the router.
     woken: AtomicBool,
     /// Whether it was told of its end: once is enough, also for one that does not read.
     dismissed: AtomicBool,
+    /// Whether it counts among those of its device.
+    admitted: AtomicBool,
 }
 
-/// Refusals and the like that may wait in an outbox beside the acknowledgements, which the window bounds: a
-/// device that asks and does not read gets no further answers.
-const OUTBOX: usize = 1_024;
+/// What waits to be written to a device.
+#[derive(Debug, Default)]
+struct Outbox {
+    waiting: VecDeque<Control>,
+    /// How much memory all of it takes.
+    bytes: usize,
+}
+
+/// Memory that reports and the like may take in an outbox before further ones are left out: the reports of a
+/// whole window, of usual size. Acknowledgements always find room, since the window bounds them.
+const OUTBOX_BYTES: usize = 512 * 1024;
+
+/// Connections that one device may have: the one that it uses, and some that are told of their end and do not
+/// read it. Whoever never reads could take all the room there is otherwise: nothing ends rumqttd's writing.
+const CONNECTIONS_OF_DEVICE: u32 = 4;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +78,11 @@ impl Connection {
     pub(crate) fn set_verdict(&self, verdict: Result<(), ConnectReturnCode>) {
         // A second verdict would be a fault of ours; the first stands.
         let _ = self.verdict.set(verdict);
+    }
+
+    /// Whether there is a verdict, and it is a refusal.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.verdict.get().is_some_and(Result::is_err)
     }
 
     /// The verdict, or a refusal while there is none.
@@ -124,8 +143,10 @@ impl Connection {
         }
         let mut outbox = lock(&self.outbox);
         let owed = matches!(control, Control::PubAck(..) | Control::Close(_));
-        if owed || outbox.len() < OUTBOX {
-            outbox.push_back(control);
+        let bytes = control.bytes();
+        if owed || outbox.bytes + bytes <= OUTBOX_BYTES {
+            outbox.bytes += bytes;
+            outbox.waiting.push_back(control);
         }
         drop(outbox);
         self.wake()
@@ -140,7 +161,7 @@ impl Connection {
     pub(crate) fn collect(&self) -> VecDeque<Control> {
         // In this order: what is posted after the taking finds nobody woken.
         self.woken.store(false, Ordering::Release);
-        std::mem::take(&mut lock(&self.outbox))
+        std::mem::take(&mut *lock(&self.outbox)).waiting
     }
 }
 
@@ -162,9 +183,22 @@ pub(crate) struct Connections {
 struct Inner {
     slots: Vec<Option<Arc<Connection>>>,
     free: Vec<u32>,
-    by_device: HashMap<DeviceId, u32>,
+    by_device: HashMap<DeviceId, OfDevice>,
     next_nonce: u64,
 }
+
+/// The admitted connections of one device.
+#[derive(Debug, Default)]
+struct OfDevice {
+    /// The slot of the one in use.
+    latest: Option<u32>,
+    /// How many there are, with those that have been told of their end.
+    count: u32,
+}
+
+/// A device has as many connections as one may have.
+#[derive(Debug)]
+pub(crate) struct TooMany;
 
 impl Connections {
     /// Room for `limit` connections. `first_nonce` is random, so that nonces of two runs differ.
@@ -197,6 +231,7 @@ impl Connections {
             outbox: Mutex::default(),
             woken: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
+            admitted: AtomicBool::new(false),
         });
         inner.slots[slot as usize] = Some(Arc::clone(&connection));
         Some(connection)
@@ -204,12 +239,17 @@ impl Connections {
 
     /// Makes a connection, whose credential was right, the one of its device. Answers the one that it
     /// replaces, which must be closed.
-    pub(crate) fn admit(&self, connection: &Connection) -> Option<Arc<Connection>> {
+    pub(crate) fn admit(&self, connection: &Connection) -> Result<Option<Arc<Connection>>, TooMany> {
         let mut inner = lock(&self.inner);
-        let replaced = inner.by_device.insert(connection.device, connection.slot)?;
-        inner.slots[replaced as usize]
-            .clone()
-            .filter(|old| old.nonce != connection.nonce)
+        let of_device = inner.by_device.entry(connection.device).or_default();
+        if of_device.count >= CONNECTIONS_OF_DEVICE {
+            return Err(TooMany);
+        }
+        of_device.count += 1;
+        connection.admitted.store(true, Ordering::Release);
+        let replaced = of_device.latest.replace(connection.slot);
+        let replaced = replaced.and_then(|slot| inner.slots[slot as usize].clone());
+        Ok(replaced.filter(|old| old.nonce != connection.nonce))
     }
 
     /// Gives the slot of a connection back.
@@ -217,8 +257,14 @@ impl Connections {
         let mut inner = lock(&self.inner);
         inner.slots[connection.slot as usize] = None;
         inner.free.push(connection.slot);
-        if inner.by_device.get(&connection.device) == Some(&connection.slot) {
-            inner.by_device.remove(&connection.device);
+        if connection.admitted.load(Ordering::Acquire)
+            && let Some(of_device) = inner.by_device.get_mut(&connection.device)
+        {
+            of_device.count -= 1;
+            of_device.latest = of_device.latest.filter(|slot| *slot != connection.slot);
+            if of_device.count == 0 {
+                inner.by_device.remove(&connection.device);
+            }
         }
         drop(inner);
         self.waiting.fetch_sub(connection.waiting(), Ordering::AcqRel);
@@ -232,7 +278,7 @@ impl Connections {
     /// The admitted connection of a device.
     pub(crate) fn of_device(&self, device: DeviceId) -> Option<Arc<Connection>> {
         let inner = lock(&self.inner);
-        let slot = *inner.by_device.get(&device)?;
+        let slot = inner.by_device.get(&device)?.latest?;
         inner.slots[slot as usize].clone()
     }
 
@@ -268,6 +314,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::control::Downlink;
     use super::*;
 
     #[test]
@@ -285,9 +332,9 @@ mod tests {
     fn a_device_has_one_connection() {
         let connections = Connections::new(2, 0);
         let old = connections.open(DeviceId(1)).unwrap();
-        assert!(connections.admit(&old).is_none());
+        assert!(connections.admit(&old).unwrap().is_none());
         let new = connections.open(DeviceId(1)).unwrap();
-        assert_eq!(connections.admit(&new).unwrap().nonce, old.nonce);
+        assert_eq!(connections.admit(&new).unwrap().unwrap().nonce, old.nonce);
         connections.close(&old);
         assert_eq!(
             connections.of_device(DeviceId(1)).unwrap().nonce,
@@ -311,17 +358,40 @@ mod tests {
     }
 
     #[test]
+    fn connections_of_a_device_that_do_not_end_are_bounded() {
+        let connections = Connections::new(CONNECTIONS_OF_DEVICE + 2, 0);
+        let open = || connections.open(DeviceId(1)).unwrap();
+        let mut admitted: Vec<_> = (0..CONNECTIONS_OF_DEVICE).map(|_| open()).collect();
+        for connection in &admitted {
+            connections.admit(connection).unwrap();
+        }
+        let surplus = open();
+        connections.admit(&surplus).unwrap_err();
+        connections.close(&surplus);
+        let latest = connections.of_device(DeviceId(1)).unwrap();
+        assert_eq!(latest.nonce, admitted[3].nonce, "the latest stays");
+
+        connections.close(&admitted.remove(0));
+        admitted.push(open());
+        connections.admit(&admitted[3]).unwrap();
+        for connection in &admitted {
+            connections.close(connection);
+        }
+        assert!(lock(&connections.inner).by_device.is_empty());
+    }
+
+    #[test]
     fn an_outbox_is_bounded_but_for_what_is_owed() {
         let connection = Connections::new(1, 0).open(DeviceId(1)).unwrap();
-        for _ in 0..2 * OUTBOX {
-            connection.post(Control::SubAck(1, vec![0]));
+        let report = Control::Deliver(Downlink::Errors, Bytes::from(vec![0; 20 * 1024]));
+        for _ in 0..100 {
+            connection.post(report.clone());
         }
         connection.post(Control::PubAck(1, 0));
         let outbox = connection.collect();
-        assert_eq!(
-            (outbox.len(), outbox.back()),
-            (OUTBOX + 1, Some(&Control::PubAck(1, 0)))
-        );
+        assert_eq!((outbox.len(), outbox.back()), (26, Some(&Control::PubAck(1, 0))));
+        connection.post(report.clone());
+        assert_eq!(connection.collect(), [report], "there is room again");
     }
 
     #[test]

@@ -16,6 +16,18 @@ pub(crate) enum Control {
     Close(u8),
 }
 
+impl Control {
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let more = match self {
+            Control::SubAck(_, codes) | Control::UnsubAck(_, codes) => codes.len(),
+            Control::Deliver(_, payload) => payload.len(),
+            Control::PubAck(..) | Control::Close(_) => 0,
+        };
+        size_of::<Control>() + more
+    }
+}
+
 /// The topics that a device can subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Downlink {
