@@ -1,6 +1,10 @@
 //! What a device, and all of them together, may ask of the broker. Whoever asks more is refused, and nobody
 //! else notices.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use crate::harness::*;
 
 /// The most bytes of a payload.
@@ -301,23 +305,87 @@ async fn a_message_that_finds_no_room_in_memory_is_refused_until_there_is_room()
             let payload = padded(heart_rate(minutes_ago(minutes), 72), MAX_PAYLOAD);
             sent.push(client.publish(&topic, payload).await);
         }
-        if version == Version::V4 {
-            // It cannot be told; what was taken is stored all the same.
-            assert_eq!(client.next().await, None);
-            gate.release().await;
-        } else {
+        if version == Version::V5 {
             assert_eq!(client.acknowledged(sent[3]).await, QUOTA_EXCEEDED);
-            gate.release().await;
-            for packet in &sent[..3] {
-                assert_eq!(client.acknowledged(*packet).await, STORED);
-            }
-            let again = padded(heart_rate(minutes_ago(5), 72), MAX_PAYLOAD);
-            assert_eq!(client.upload(&topic, again).await, STORED);
+        } else {
+            eventually("the last is refused", async || {
+                let metrics = server.get("/metrics", "").await.body;
+                metrics
+                    .contains("homeward_ingest_connections_ended_total 1")
+                    .then_some(())
+            })
+            .await;
         }
-        let expected = if version == Version::V4 { 3 } else { 4 };
-        eventually("what was taken is stored", async || {
-            (server.count_readings(watch.id).await == expected).then_some(())
-        })
-        .await;
+        gate.release().await;
+        for packet in &sent[..3] {
+            assert_eq!(client.acknowledged(*packet).await, STORED);
+        }
+        if version == Version::V4 {
+            // It cannot be told otherwise.
+            assert_eq!(client.next().await, None);
+            client = watch.connect(version).await;
+        }
+        let again = padded(heart_rate(minutes_ago(4), 72), MAX_PAYLOAD);
+        assert_eq!(client.upload(&topic, again).await, STORED);
+        assert_eq!(server.count_readings(watch.id).await, 4);
     }
+}
+
+#[tokio::test]
+async fn a_device_that_reads_nothing_of_what_it_is_told_holds_up_nobody() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let witness = Witness::start(&server, Version::V5).await;
+    let deaf = server.enrol("watch").await;
+    let topic = deaf.topic("readings");
+    let mut client = Client::dial_narrow(server.mqtt, Version::V5).await;
+    client.send(&deaf.credentials(Version::V5).encode()).await;
+    assert!(matches!(client.next().await, Some(Incoming::ConnAck(ack)) if ack.code == 0));
+    client.subscribe(&[&deaf.topic("errors")]).await;
+    // Each is answered by a report of some kilobytes.
+    let unknown = json!({"type": "\u{1}".repeat(60), "at": stamp(now())});
+    let mut nonsense = upload(&vec![unknown; 20]);
+    let mut sent = 0;
+    // Until the broker takes no more of it: then all buffers between the two are full.
+    loop {
+        for _ in 0..50 {
+            nonsense.push(b' ');
+            let publish = Publish {
+                qos: 0,
+                ..Publish::new(0, &topic, nonsense.clone())
+            };
+            client.send(&publish.encode(Version::V5)).await;
+            sent += 1;
+        }
+        let taken = async { while count_rejected(&server, &deaf).await < sent {} };
+        if tokio::time::timeout(Duration::from_secs(5), taken).await.is_err() {
+            break;
+        }
+        assert!(sent < 10_000, "it is never too much");
+    }
+    // It is served on another connection, though that cannot end the first.
+    let mut second = deaf.connect_v5().await;
+    assert_eq!(
+        second
+            .upload(&topic, upload(&[heart_rate(minutes_ago(1), 72)]))
+            .await,
+        STORED
+    );
+    let metrics = server.get("/metrics", "").await.body;
+    assert!(metrics.contains("homeward_ingest_connections 3"), "{metrics}");
+    client.vanish();
+    eventually("the broker notices that the first is gone", async || {
+        let metrics = server.get("/metrics", "").await.body;
+        metrics.contains("homeward_ingest_connections 2").then_some(())
+    })
+    .await;
+    witness.was_served(&server).await;
+}
+
+async fn count_rejected(server: &Server, device: &Device) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM rejected_message WHERE device_id = $1")
+        .bind(device.id.0)
+        .fetch_one(&server.pool)
+        .await
+        .unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::packet::{self, ConnAck, Connect, Incoming, Publish, Version};
 use super::soon;
@@ -26,6 +26,22 @@ impl Client {
         let stream = soon("the broker accepts a connection", TcpStream::connect(address))
             .await
             .unwrap();
+        Client::on(stream, version)
+    }
+
+    /// Opens a connection whose end here takes little: what is not read soon holds the broker up.
+    pub(crate) async fn dial_narrow(address: SocketAddr, version: Version) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Client::on(
+            soon("the broker accepts a connection", socket.connect(address))
+                .await
+                .unwrap(),
+            version,
+        )
+    }
+
+    fn on(stream: TcpStream, version: Version) -> Client {
         stream.set_nodelay(true).unwrap();
         Client {
             version,
@@ -187,6 +203,11 @@ impl Client {
                 told = Some(reason);
             }
         }
+        assert!(
+            self.received.is_empty(),
+            "what came last is no packet: {:x?}",
+            self.received
+        );
         told
     }
 
