@@ -14,15 +14,15 @@ use super::control::Control;
 /// One connection of a device.
 ///
 /// Its *slot* is a small number that it has alone while it lasts; the router knows the connection only by
-/// it, so that nothing in the router grows with the number of devices that ever came. Its *nonce* is never
-/// used again.
+/// it, so that nothing in the router grows with the number of devices that ever came. Its *number* is never
+/// used again, and says which of two connections came first.
 ///
 /// What the process has to say to it waits in its *outbox*, and so can reach no other connection. The router
 /// carries only the word that something waits, and at most one such word at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) slot: u32,
-    pub(crate) nonce: u64,
+    pub(crate) number: u64,
     /// The topic, within the router, on which the connection is woken.
     pub(crate) wake_topic: Bytes,
     /// The device that it claims to be, proven once the verdict says so.
@@ -53,7 +53,7 @@ const OUTBOX_BYTES: usize = 512 * 1024;
 
 /// Connections that one device may have: the one that it uses, and some that are told of their end and do not
 /// read it. Whoever never reads could take all the room there is otherwise: nothing ends rumqttd's writing.
-const CONNECTIONS_OF_DEVICE: u32 = 4;
+const CONNECTIONS_OF_DEVICE: u32 = 16;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,7 +184,7 @@ struct Inner {
     slots: Vec<Option<Arc<Connection>>>,
     free: Vec<u32>,
     by_device: HashMap<DeviceId, OfDevice>,
-    next_nonce: u64,
+    opened: u64,
 }
 
 /// The admitted connections of one device.
@@ -201,13 +201,13 @@ struct OfDevice {
 pub(crate) struct TooMany;
 
 impl Connections {
-    /// Room for `limit` connections. `first_nonce` is random, so that nonces of two runs differ.
-    pub(crate) fn new(limit: u32, first_nonce: u64) -> Connections {
+    /// Room for `limit` connections.
+    pub(crate) fn new(limit: u32) -> Connections {
         let inner = Inner {
             slots: vec![None; limit as usize],
             free: (0..limit).rev().collect(),
             by_device: HashMap::new(),
-            next_nonce: first_nonce,
+            opened: 0,
         };
         Connections {
             inner: Mutex::new(inner),
@@ -219,10 +219,10 @@ impl Connections {
     pub(crate) fn open(&self, device: DeviceId) -> Option<Arc<Connection>> {
         let mut inner = lock(&self.inner);
         let slot = inner.free.pop()?;
-        inner.next_nonce = inner.next_nonce.wrapping_add(1);
+        inner.opened += 1;
         let connection = Arc::new(Connection {
             slot,
-            nonce: inner.next_nonce,
+            number: inner.opened,
             wake_topic: format!("w/{slot}").into(),
             device,
             verdict: OnceLock::new(),
@@ -237,8 +237,8 @@ impl Connections {
         Some(connection)
     }
 
-    /// Makes a connection, whose credential was right, the one of its device. Answers the one that it
-    /// replaces, which must be closed.
+    /// Makes a connection, whose credential was right, the one of its device, unless a later one is that
+    /// already. Answers the earlier of the two, which must be closed.
     pub(crate) fn admit(&self, connection: &Connection) -> Result<Option<Arc<Connection>>, TooMany> {
         let mut inner = lock(&self.inner);
         let of_device = inner.by_device.entry(connection.device).or_default();
@@ -247,9 +247,19 @@ impl Connections {
         }
         of_device.count += 1;
         connection.admitted.store(true, Ordering::Release);
-        let replaced = of_device.latest.replace(connection.slot);
-        let replaced = replaced.and_then(|slot| inner.slots[slot as usize].clone());
-        Ok(replaced.filter(|old| old.nonce != connection.nonce))
+        let latest = of_device.latest;
+        let latest_connection = latest.and_then(|slot| inner.slots[slot as usize].clone());
+        // Credentials are checked side by side: one that came before may be admitted after.
+        if latest_connection
+            .as_ref()
+            .is_some_and(|latest| latest.number > connection.number)
+        {
+            return Ok(inner.slots[connection.slot as usize].clone());
+        }
+        if let Some(of_device) = inner.by_device.get_mut(&connection.device) {
+            of_device.latest = Some(connection.slot);
+        }
+        Ok(latest_connection)
     }
 
     /// Gives the slot of a connection back.
@@ -318,36 +328,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_used_again_and_a_nonce_never() {
-        let connections = Connections::new(1, 7);
+    fn a_slot_is_used_again_and_a_number_never() {
+        let connections = Connections::new(1);
         let first = connections.open(DeviceId(1)).unwrap();
         assert!(connections.open(DeviceId(2)).is_none(), "the limit holds");
         connections.close(&first);
         let second = connections.open(DeviceId(1)).unwrap();
         assert_eq!(first.slot, second.slot);
-        assert_ne!(first.nonce, second.nonce);
+        assert_ne!(first.number, second.number);
     }
 
     #[test]
     fn a_device_has_one_connection() {
-        let connections = Connections::new(2, 0);
+        let connections = Connections::new(2);
         let old = connections.open(DeviceId(1)).unwrap();
         assert!(connections.admit(&old).unwrap().is_none());
         let new = connections.open(DeviceId(1)).unwrap();
-        assert_eq!(connections.admit(&new).unwrap().unwrap().nonce, old.nonce);
+        assert_eq!(connections.admit(&new).unwrap().unwrap().number, old.number);
+        let in_use = || connections.of_device(DeviceId(1)).unwrap().number;
+        assert_eq!(in_use(), new.number);
         connections.close(&old);
-        assert_eq!(
-            connections.of_device(DeviceId(1)).unwrap().nonce,
-            new.nonce,
-            "the new one stays"
-        );
+        assert_eq!(in_use(), new.number, "the new one stays");
         connections.close(&new);
         assert!(connections.of_device(DeviceId(1)).is_none());
     }
 
     #[test]
+    fn who_came_first_gives_way_also_when_it_is_admitted_last() {
+        let connections = Connections::new(2);
+        let first = connections.open(DeviceId(1)).unwrap();
+        let second = connections.open(DeviceId(1)).unwrap();
+        assert!(connections.admit(&second).unwrap().is_none());
+        assert_eq!(connections.admit(&first).unwrap().unwrap().number, first.number);
+        assert_eq!(connections.of_device(DeviceId(1)).unwrap().number, second.number);
+    }
+
+    #[test]
     fn a_connection_is_woken_once_until_it_collects() {
-        let connection = Connections::new(1, 0).open(DeviceId(1)).unwrap();
+        let connection = Connections::new(1).open(DeviceId(1)).unwrap();
         assert!(connection.post(Control::PubAck(1, 0)));
         assert!(!connection.post(Control::PubAck(2, 0)));
         assert_eq!(
@@ -359,7 +377,7 @@ mod tests {
 
     #[test]
     fn connections_of_a_device_that_do_not_end_are_bounded() {
-        let connections = Connections::new(CONNECTIONS_OF_DEVICE + 2, 0);
+        let connections = Connections::new(CONNECTIONS_OF_DEVICE + 2);
         let open = || connections.open(DeviceId(1)).unwrap();
         let mut admitted: Vec<_> = (0..CONNECTIONS_OF_DEVICE).map(|_| open()).collect();
         for connection in &admitted {
@@ -369,11 +387,11 @@ mod tests {
         connections.admit(&surplus).unwrap_err();
         connections.close(&surplus);
         let latest = connections.of_device(DeviceId(1)).unwrap();
-        assert_eq!(latest.nonce, admitted[3].nonce, "the latest stays");
+        assert_eq!(latest.number, admitted[15].number, "the latest stays");
 
         connections.close(&admitted.remove(0));
         admitted.push(open());
-        connections.admit(&admitted[3]).unwrap();
+        connections.admit(&admitted[15]).unwrap();
         for connection in &admitted {
             connections.close(connection);
         }
@@ -382,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_outbox_is_bounded_but_for_what_is_owed() {
-        let connection = Connections::new(1, 0).open(DeviceId(1)).unwrap();
+        let connection = Connections::new(1).open(DeviceId(1)).unwrap();
         let report = Control::Deliver(Downlink::Errors, Bytes::from(vec![0; 20 * 1024]));
         for _ in 0..100 {
             connection.post(report.clone());
@@ -396,7 +414,7 @@ mod tests {
 
     #[test]
     fn messages_in_flight_are_counted_once() {
-        let connections = Connections::new(1, 0);
+        let connections = Connections::new(1);
         let connection = connections.open(DeviceId(1)).unwrap();
         let now = Instant::now();
         assert_eq!(connections.depart(&connection, 1, now), (1, true));

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(limits: Limits, clock: Clock, intake: mpsc::Sender<Delivery>) -> Shared {
         Shared {
-            connections: Connections::new(limits.connections, rand::random()),
+            connections: Connections::new(limits.connections),
             bytes: Arc::new(Semaphore::new(limits.bytes_in_flight as usize)),
             draining: AtomicBool::new(false),
             limits,
