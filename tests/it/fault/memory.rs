@@ -61,8 +61,8 @@ impl Pusher {
             self.send(packet).await;
         }
         if self.version == Version::V4 {
-            // It cannot be told that there is no room for a message: its connection ends.
-            self.client.ended().await;
+            // It cannot be told that there is no room: its connection ends once what was taken is acknowledged,
+            // and nothing more is taken from it until then.
             return;
         }
         for _ in 0..AGAIN {
