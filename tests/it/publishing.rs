@@ -218,3 +218,49 @@ async fn qos_2_ends_a_connection_of_mqtt_3_too() {
     client.acknowledged(1).await;
     assert_eq!(server.count_readings(watch.id).await, 1);
 }
+
+#[tokio::test]
+async fn what_mqtt_5_adds_and_nobody_needs_here_is_taken_and_ignored() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let watch = server.enrol("watch").await;
+    let user_property = [vec![0x26], text("firmware"), text("1.2")].concat();
+    let mut connect = watch.credentials(Version::V5);
+    // Session expiry, receive maximum, topic alias maximum, problem information, a user property.
+    connect.properties = [
+        &[0x11, 0, 0, 1, 0, 0x21, 0, 9, 0x22, 0, 5, 0x17, 1][..],
+        &user_property,
+    ]
+    .concat();
+    connect.keep_alive = 0;
+    let (mut client, ack) = Client::connect(server.mqtt, &connect).await;
+    assert_eq!((ack.code, ack.session_present), (0, false));
+    // Payload format, expiry, content type, response topic, correlation data, user properties.
+    let properties = [
+        &[0x01, 1, 0x02, 0, 0, 0, 9][..],
+        &[0x03],
+        &text("application/json"),
+        &[0x08],
+        &text("answers/here"),
+        &[0x09],
+        &text([0, 1, 2]),
+        &user_property,
+        &user_property,
+    ]
+    .concat();
+    let payload = upload(&[heart_rate(minutes_ago(1), 72)]);
+    let publish = Publish {
+        properties,
+        ..Publish::new(1, watch.topic("readings"), payload)
+    };
+    client.send(&publish.encode(Version::V5)).await;
+    assert_eq!(client.acknowledged(1).await, STORED);
+    assert_eq!(server.count_readings(watch.id).await, 1);
+    // A packet may arrive byte by byte, and many in one write.
+    let publish = Publish { packet: 2, ..publish }.encode(Version::V5);
+    for byte in &publish {
+        client.send(&[*byte]).await;
+    }
+    client.send(&[ping(), publish.clone(), ping()].concat()).await;
+    assert_eq!(client.acknowledged(2).await, STORED_EARLIER);
+}
