@@ -8,8 +8,9 @@ use homeward_record::decode::MAX_PAYLOAD;
 pub struct Limits {
     /// Connections at one time. Each costs some tens of kilobytes.
     pub connections: u32,
-    /// QoS 1 messages that a connection may have unacknowledged (MQTT 5 receive maximum). Above the default
-    /// of common clients (20 to 100), since MQTT 3.1.1 cannot tell a client what it may do.
+    /// QoS 1 messages that a connection may have unacknowledged (MQTT 5 receive maximum); further ones wait
+    /// their turn. Above the default of common clients (20 to 100), since MQTT 3.1.1 cannot tell a client
+    /// what it may do.
     pub window: u16,
     /// Messages a second that a device may send for long.
     pub messages_per_second: f64,
