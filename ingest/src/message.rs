@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use homeward_record::decode::{Reason, Rejection};
 use homeward_record::{ErrorReport, PatientId, Reading};
 
-use crate::broker::{Control, Downlink, NOT_AUTHORIZED, PAYLOAD_INVALID, STORED_EARLIER, SUCCESS};
+use crate::broker::{Control, Downlink, PubAckReason};
 use crate::delivery::Delivery;
 use crate::directory::Known;
 
@@ -34,7 +34,7 @@ pub(crate) struct Part {
 /// What became of a message, once all of it is committed.
 pub(crate) struct Outcome {
     /// The reason of its PUBACK.
-    pub(crate) reason: u8,
+    pub(crate) reason: PubAckReason,
     /// What the device is told beside that.
     pub(crate) report: Option<Control>,
 }
@@ -78,18 +78,19 @@ impl Message {
         let stored_earlier = self.stored_earlier.load(Ordering::Acquire);
         let rejected = std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner));
         let reason = if stored > 0 {
-            SUCCESS
+            PubAckReason::Success
         } else if stored_earlier > 0 {
-            STORED_EARLIER
+            // To MQTT 5 it means that nobody has learnt anything new: the record had every reading before.
+            PubAckReason::NoMatchingSubscribers
         } else if rejected
             .iter()
             .any(|rejection| rejection.reason == Reason::NotAuthorized)
         {
-            NOT_AUTHORIZED
+            PubAckReason::NotAuthorized
         } else if !rejected.is_empty() {
-            PAYLOAD_INVALID
+            PubAckReason::PayloadFormatInvalid
         } else {
-            SUCCESS
+            PubAckReason::Success
         };
         let report = (!rejected.is_empty()).then(|| {
             let delivery = &self.delivery;

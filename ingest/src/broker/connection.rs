@@ -324,6 +324,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use rumqttd::protocol::PubAckReason;
+
     use super::super::control::Downlink;
     use super::*;
 
@@ -366,13 +368,16 @@ mod tests {
     #[test]
     fn a_connection_is_woken_once_until_it_collects() {
         let connection = Connections::new(1).open(DeviceId(1)).unwrap();
-        assert!(connection.post(Control::PubAck(1, 0)));
-        assert!(!connection.post(Control::PubAck(2, 0)));
+        assert!(connection.post(Control::PubAck(1, PubAckReason::Success)));
+        assert!(!connection.post(Control::PubAck(2, PubAckReason::Success)));
         assert_eq!(
             connection.collect(),
-            [Control::PubAck(1, 0), Control::PubAck(2, 0)]
+            [
+                Control::PubAck(1, PubAckReason::Success),
+                Control::PubAck(2, PubAckReason::Success)
+            ]
         );
-        assert!(connection.post(Control::PubAck(3, 0)));
+        assert!(connection.post(Control::PubAck(3, PubAckReason::Success)));
     }
 
     #[test]
@@ -405,9 +410,12 @@ mod tests {
         for _ in 0..100 {
             connection.post(report.clone());
         }
-        connection.post(Control::PubAck(1, 0));
+        connection.post(Control::PubAck(1, PubAckReason::Success));
         let outbox = connection.collect();
-        assert_eq!((outbox.len(), outbox.back()), (26, Some(&Control::PubAck(1, 0))));
+        assert_eq!(
+            (outbox.len(), outbox.back()),
+            (26, Some(&Control::PubAck(1, PubAckReason::Success)))
+        );
         connection.post(report.clone());
         assert_eq!(connection.collect(), [report], "there is room again");
     }

@@ -1,26 +1,28 @@
 use bytes::Bytes;
+use rumqttd::protocol::{DisconnectReasonCode, PubAckReason, SubscribeReasonCode, UnsubAckReason};
 
 /// What the process has to say to one connection: it waits in the connection's outbox until the connection's
 /// task writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// A PUBACK: packet identifier and MQTT 5 reason code.
-    PubAck(u16, u8),
-    /// A SUBACK with its MQTT 5 reason codes.
-    SubAck(u16, Vec<u8>),
-    /// An UNSUBACK with its MQTT 5 reason codes.
-    UnsubAck(u16, Vec<u8>),
+    /// A PUBACK: packet identifier and reason.
+    PubAck(u16, PubAckReason),
+    /// A SUBACK: packet identifier and a reason for each filter.
+    SubAck(u16, Vec<SubscribeReasonCode>),
+    /// An UNSUBACK: packet identifier and a reason for each filter.
+    UnsubAck(u16, Vec<UnsubAckReason>),
     /// A publish to the device on one of its own topics.
     Deliver(Downlink, Bytes),
-    /// The end of the connection, with the MQTT 5 reason code of DISCONNECT.
-    Close(u8),
+    /// The end of the connection, and why.
+    Close(DisconnectReasonCode),
 }
 
 impl Control {
     /// About how much memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         let more = match self {
-            Control::SubAck(_, codes) | Control::UnsubAck(_, codes) => codes.len(),
+            Control::SubAck(_, reasons) => size_of_val(&reasons[..]),
+            Control::UnsubAck(_, reasons) => size_of_val(&reasons[..]),
             Control::Deliver(_, payload) => payload.len(),
             Control::PubAck(..) | Control::Close(_) => 0,
         };

@@ -7,7 +7,6 @@ use rumqttd::protocol::{DisconnectReasonCode, Packet, Publish};
 
 use tokio_util::sync::CancellationToken;
 
-use super::answer;
 use super::connection::Connection;
 use super::control::Control;
 
@@ -78,7 +77,7 @@ impl Link {
 
     /// Ends a connection, telling the device why.
     pub(crate) fn close(&self, connection: &Connection, reason: DisconnectReasonCode) {
-        self.say_to(connection, Control::Close(answer::disconnect_code(reason)));
+        self.say_to(connection, Control::Close(reason));
     }
 
     /// Makes the router look at its ready connections. When it meets one that has gone meanwhile, it waits

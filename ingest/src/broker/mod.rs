@@ -1,13 +1,15 @@
 //! The MQTT broker: rumqttd in the process, behind a guard.
 
-mod answer;
 mod auth;
 mod connection;
 mod control;
 mod guard;
 mod link;
+mod reply;
+mod session;
 mod shared;
 mod watch;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::answer::{NOT_AUTHORIZED, PAYLOAD_INVALID, STORED_EARLIER, SUCCESS};
+pub(crate) use rumqttd::protocol::PubAckReason;
+
 pub(crate) use self::connection::Connection;
 pub(crate) use self::control::{Control, Downlink};
 pub(crate) use self::link::Link;
