@@ -1,5 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::{Metric, Point};
+use homeward_record::{DeviceId, Metric, Point};
+use serde::{Deserialize, Serialize};
 
 /// A reading that reaches the record longer than this after its measurement is late: it is judged and
 /// shown, but pages nobody as if it were now.
@@ -18,21 +19,62 @@ pub struct Observation {
     pub at: DateTime<Utc>,
     /// The value in [`Metric::unit`].
     pub value: f64,
+    /// What measured it.
+    pub device: DeviceId,
     /// When the record received it.
     pub received_at: DateTime<Utc>,
 }
 
 impl Observation {
-    /// The measurement without its way to the record.
+    /// The order in which observations are judged.
+    pub fn key(&self) -> (DateTime<Utc>, Metric, DeviceId) {
+        (self.at, self.metric, self.device)
+    }
+
+    /// Whether it arrived within [`LATE_AFTER`] of its measurement.
+    pub fn is_on_time(&self) -> bool {
+        self.received_at - self.at <= LATE_AFTER
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            metric: self.metric,
+            at: self.at,
+            value: self.value,
+            figure: None,
+        }
+    }
+}
+
+/// A reading that an episode keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured.
+    pub at: DateTime<Utc>,
+    /// The value in [`Metric::unit`].
+    pub value: f64,
+    /// What the rule computed with this reading, where its condition does so: the change in the metric's unit,
+    /// the rate per minute, the average, the percentage, the score, or the seconds of silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<f64>,
+}
+
+impl Mark {
+    /// The reading alone.
     pub fn point(&self) -> Point {
-        let Observation {
+        let Mark {
             metric, at, value, ..
         } = *self;
         Point { metric, at, value }
     }
 
-    /// Whether it arrived longer than [`LATE_AFTER`] after its measurement.
-    pub fn is_late(&self) -> bool {
-        self.received_at - self.at > LATE_AFTER
+    pub(crate) fn with_figure(self, figure: f64) -> Mark {
+        Mark {
+            figure: Some(figure),
+            ..self
+        }
     }
 }
