@@ -26,7 +26,7 @@ mod settings;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -60,6 +60,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a server that runs may take to let us in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the folder may be in use by a Homeward that is just ending. A process that it was starting at that
+/// moment holds the lock too, until the new program runs.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a server that starts or stops is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -106,7 +110,7 @@ impl LocalServer {
     /// and the database `homeward`, and TimescaleDB in it. A server that still runs there, because the
     /// Homeward before was killed, is taken over.
     pub async fn start(data_dir: &Path, options: ServerOptions) -> Result<Self, ServerError> {
-        let (data_dir, lock) = folders::lock(data_dir)?;
+        let (data_dir, lock) = lock_patiently(data_dir).await?;
         let home = data_dir.join(HOME);
         let current = Account::current().await?;
         let account = current.for_server(&home).await?;
@@ -420,6 +424,18 @@ fn percent_encode(bytes: &[u8]) -> String {
         }
     }
     encoded
+}
+
+async fn lock_patiently(data_dir: &Path) -> Result<(PathBuf, File), ServerError> {
+    let give_up = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match folders::lock(data_dir) {
+            Err(ServerError::InUse { .. }) if Instant::now() < give_up => {
+                sleep(POLL_INTERVAL).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 #[cfg(test)]
