@@ -232,16 +232,17 @@ pub(crate) async fn enrol(
 ) -> Result<()> {
     let mut definitions = Vec::with_capacity(programme.rules.len());
     for rule in &programme.rules {
-        definitions.push((rule.code.as_str(), serde_json::to_value(&rule.definition)?));
+        definitions.push((rule, serde_json::to_value(&rule.definition)?));
     }
     let mut rules = Vec::with_capacity(patients.len() * definitions.len());
     for &patient in patients {
-        for (code, definition) in &definitions {
+        for (rule, definition) in &definitions {
             rules.push(NewRule {
                 patient,
-                code,
+                code: &rule.code,
                 programme: &programme.name,
                 definition,
+                always_on: rule.always_on,
             });
         }
     }

@@ -212,6 +212,7 @@ impl TestApp {
             code: RULE_CODE,
             programme: "test",
             definition: &definition,
+            always_on: false,
         };
         let mut connection = self.pool().acquire().await.unwrap();
         set_rules(&mut connection, &[new], "a test", "to have a rule", now())

@@ -209,6 +209,7 @@ async fn give_plan(
                 code: &rule.code,
                 programme: &programme.name,
                 definition,
+                always_on: rule.always_on,
             });
         }
     }

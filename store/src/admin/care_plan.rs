@@ -17,6 +17,8 @@ pub struct NewRule<'a> {
     pub programme: &'a str,
     /// The rule itself.
     pub definition: &'a Value,
+    /// The plan may adjust it but not leave it out, and its episodes can be snoozed only for a short time.
+    pub always_on: bool,
 }
 
 /// Puts rules into care plans. A rule whose code a plan has already becomes its next version, and the version
@@ -48,13 +50,13 @@ pub async fn set_rules(
 
     sqlx::query!(
         "INSERT INTO care_plan_rule
-             (patient_id, code, version, programme, definition, author, reason, valid_from)
+             (patient_id, code, version, programme, definition, always_on, author, reason, valid_from)
          SELECT patient_id, code,
              1 + COALESCE((SELECT max(version) FROM care_plan_rule AS old
                            WHERE old.patient_id = new.patient_id AND old.code = new.code), 0),
-             programme, definition, $5, $6, $7
-         FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::jsonb[])
-             AS new (patient_id, code, programme, definition)",
+             programme, definition, always_on, $6, $7, $8
+         FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::boolean[])
+             AS new (patient_id, code, programme, definition, always_on)",
         &patients,
         &codes,
         &rules
@@ -65,6 +67,7 @@ pub async fn set_rules(
             .iter()
             .map(|rule| rule.definition.clone())
             .collect::<Vec<_>>(),
+        &rules.iter().map(|rule| rule.always_on).collect::<Vec<_>>(),
         author,
         reason,
         now,

@@ -201,6 +201,7 @@ async fn a_rule_set_again_is_its_next_version() {
             code,
             programme: "hypertension",
             definition,
+            always_on: code == "a",
         };
         set_rules(
             &mut connection,
@@ -220,12 +221,19 @@ async fn a_rule_set_again_is_its_next_version() {
     versions.sort();
     versions.dedup();
     assert_eq!(versions.len(), 4);
+    let always_on: Vec<(String, bool)> =
+        sqlx::query_as("SELECT DISTINCT code, always_on FROM care_plan_rule ORDER BY code")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+    assert_eq!(always_on, [("a".to_owned(), true), ("b".to_owned(), false)]);
 
     let rule = NewRule {
         patient: PatientId(7),
         code: "a",
         programme: "hypertension",
         definition: &definitions[0],
+        always_on: false,
     };
     let error = set_rules(&mut connection, &[rule], "Dr Ng", "enrolment", at(0))
         .await

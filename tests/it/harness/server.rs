@@ -189,21 +189,17 @@ impl Server {
             let definitions: Vec<_> = programme
                 .rules
                 .iter()
-                .map(|rule| {
-                    (
-                        rule.code.as_str(),
-                        serde_json::to_value(&rule.definition).unwrap(),
-                    )
-                })
+                .map(|rule| (rule, serde_json::to_value(&rule.definition).unwrap()))
                 .collect();
             let rules: Vec<_> = patients
                 .iter()
                 .flat_map(|patient| {
-                    definitions.iter().map(|(code, definition)| NewRule {
+                    definitions.iter().map(|(rule, definition)| NewRule {
                         patient: *patient,
-                        code,
+                        code: &rule.code,
                         programme: &programme.name,
                         definition,
+                        always_on: rule.always_on,
                     })
                 })
                 .collect();

@@ -75,6 +75,7 @@ pub(crate) async fn enrol(server: &Server, kind: &str) -> Device {
             code,
             programme: "strict",
             definition,
+            always_on: false,
         })
         .collect();
     let mut transaction = server.pool.begin().await.unwrap();
