@@ -61,6 +61,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Demo(_) | Command::Admin(_) | Command::Bench(_) => "warn",
     };
     telemetry::init_logs(&settings, default_logs)?;
+    // A connection is an open file, and many systems let a process have 1,024 unless it asks for more.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the number of open files could not be raised");
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {
         match arguments.command {

@@ -131,6 +131,10 @@ async fn main() -> ExitCode {
             stderr()
         })
         .init();
+    // A device is a connection, and many systems let a process have 1,024 open files unless it asks for more.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the number of open files could not be raised");
+    }
     let ended = match Cli::parse().command {
         Command::Fleet(args) => run_fleet(args).await,
         Command::Replay(args) => run_replay(args).await,
