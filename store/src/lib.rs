@@ -15,6 +15,7 @@ pub mod admin;
 pub mod alerts;
 pub mod devices;
 pub mod history;
+pub mod outbox;
 pub mod retention;
 pub mod rollup;
 pub mod server;
