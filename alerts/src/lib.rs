@@ -1,41 +1,45 @@
 //! Judging readings against care plans.
 //!
 //! A care plan is a set of rules; a [`Definition`] is what one rule says. The engine is one pure function,
-//! [`step`]: it takes a rule, what the rule remembers ([`RuleState`]) and one [`Observation`], and answers
-//! with what the rule remembers now and what is to be done about it ([`Effect`]). No I/O, no clock, no
-//! async: ingest feeds it the new readings of a patient in the order in which they are committed, and
-//! commits the effects together with the readings.
+//! [`step`]: it takes a rule, what the rule remembers ([`Memory`]) and a moment (the [`Observation`]s of one
+//! time), and answers with what became of the rule's episode. No I/O, no clock, no async.
 //!
-//! Rules judge the time of *measurement*. A reading that arrives in order of measurement runs the live
-//! track, which raises, continues and clears the one open episode of a rule; a reading that was overtaken
-//! by a newer one runs the late track, which only adds to the history. [`step`] says it in full.
+//! Rules judge the time of *measurement*: the episodes of a rule are a function of the set of readings,
+//! whatever the order in which they arrived. [`Track`] sees to that: readings that come in order go straight
+//! through [`step`]; for one that a newer reading has overtaken the rule goes back to what it remembered before
+//! that time and judges again from there, and [`reconcile`] finds what that changes in the record.
 
+mod channel;
 mod definition;
-mod effect;
 mod explain;
-mod late;
-mod live;
+mod kinds;
+mod limit;
 mod observation;
 mod parse;
 mod programme;
-mod run;
+mod reconcile;
+mod rule;
 mod severity;
-mod state;
+mod signal;
+mod track;
 
 #[cfg(test)]
-mod oracle;
-#[cfg(test)]
-mod properties;
+mod tables;
 #[cfg(test)]
 mod testing;
 
-pub use definition::{Bound, Condition, Definition, Limit, Side};
-pub use effect::Effect;
+pub use definition::{Definition, Level, Role};
 pub use explain::explain;
 pub use homeward_record::Point;
-pub use live::step;
-pub use observation::{LATE_AFTER, Observation};
+pub use kinds::{
+    Change, Changes, Condition, Direction, Figure, HomeAverage, News2, Percent, Rate, Repeated, Scale, Share,
+    Silence, Sustained, Threshold, TimeInRange, Unless, Zone,
+};
+pub use limit::{Bound, Limit, Side};
+pub use observation::{LATE_AFTER, Mark, Observation};
 pub use parse::DefinitionError;
 pub use programme::{Programme, ProgrammeRule};
+pub use reconcile::{Amendment, Change as EpisodeChange, Reconciliation, Stored, reconcile};
+pub use rule::{Episode, Memory, Outcome, Rule, step};
 pub use severity::Severity;
-pub use state::{RuleState, StateError};
+pub use track::{ALLOWED_LATENESS, Again, Checkpoint, Judged, Track, Version, moments};

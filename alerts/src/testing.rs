@@ -1,10 +1,10 @@
-//! Rules, readings and a shorthand for effects, for this crate's tests.
+//! Rules, readings and their episodes, for this crate's tests.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::Metric;
+use homeward_record::{DeviceId, Metric};
 use serde_json::{Value, json};
 
-use crate::{Definition, Effect, Observation, Point, Programme, RuleState, step};
+use crate::{Definition, Episode, Memory, Observation, Outcome, Point, Programme, Rule, moments, step};
 
 /// A minute of the morning of the tests: 08:00 and so many minutes, UTC.
 pub(crate) fn minute(minutes: i64) -> DateTime<Utc> {
@@ -25,6 +25,7 @@ pub(crate) fn delayed(metric: Metric, minutes: i64, value: f64, delay: i64) -> O
         metric,
         at: minute(minutes),
         value,
+        device: DeviceId(1),
         received_at: minute(minutes + delay),
     }
 }
@@ -59,44 +60,58 @@ pub(crate) fn blood_pressure_crisis() -> Definition {
     of_programme("hypertension", "blood-pressure-crisis")
 }
 
-/// Judges readings one after the other, and compares the shorthand of what each does.
-pub(crate) fn check(rule: &Definition, series: &[(Observation, &str)]) {
-    let mut state = RuleState::default();
-    for (index, (observation, expected)) in series.iter().enumerate() {
-        let effects;
-        (state, effects) = step(rule, state, observation);
-        assert_eq!(shorthand(&effects), *expected, "reading {index}: {observation:?}");
-    }
+/// An episode as tables state it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Judged {
+    pub(crate) onset: Point,
+    pub(crate) latest: Point,
+    pub(crate) worst: Point,
+    /// Of the latest reading.
+    pub(crate) figure: Option<f64>,
+    pub(crate) worst_figure: Option<f64>,
+    pub(crate) detail: Option<Value>,
+    pub(crate) cleared_at: Option<DateTime<Utc>>,
 }
 
-/// The effects of one reading in a line such as `continue 5=2.8 worst 0=2.7; became current 5=2.8`, where
-/// `5=2.8` is the value 2.8 measured at 08:05.
-pub(crate) fn shorthand(effects: &[Effect]) -> String {
-    let at = |at: DateTime<Utc>| (at - minute(0)).num_minutes();
-    let p = |point: &Point| format!("{}={}", at(point.at), point.value);
-    let texts = effects.iter().map(|effect| match effect {
-        Effect::Raise {
-            onset,
-            point,
-            worst,
-            late,
-        } => {
-            let late = if *late { " late" } else { "" };
-            format!("raise{late} {} by {} worst {}", p(onset), p(point), p(worst))
+/// The episodes of a rule with this condition, of readings that arrive as they are measured.
+pub(crate) fn judge(condition: Value, readings: &[(Metric, DateTime<Utc>, f64)]) -> Vec<Judged> {
+    let observation = |(metric, at, value): &(Metric, DateTime<Utc>, f64)| Observation {
+        metric: *metric,
+        at: *at,
+        value: *value,
+        device: DeviceId(1),
+        received_at: *at,
+    };
+    let observations: Vec<_> = readings.iter().map(observation).collect();
+    let episodes = episodes(&rule(condition), observations);
+    episodes
+        .into_iter()
+        .map(|episode| Judged {
+            onset: episode.onset.point(),
+            latest: episode.latest.point(),
+            worst: episode.worst.point(),
+            figure: episode.latest.figure,
+            worst_figure: episode.worst.figure,
+            detail: episode.detail,
+            cleared_at: episode.cleared_at,
+        })
+        .collect()
+}
+
+/// The episodes of a rule, of readings in any order.
+pub(crate) fn episodes(definition: &Definition, mut observations: Vec<Observation>) -> Vec<Episode> {
+    observations.sort_by_key(Observation::key);
+    let mut memory = Memory::default();
+    let mut episodes = Vec::new();
+    let rule = Rule {
+        version: 1,
+        definition,
+    };
+    for moment in moments(&observations) {
+        if let Outcome::Cleared(episode) = step(rule, &mut memory, moment, true) {
+            episodes.push(episode);
         }
-        Effect::Continue { latest, worst } => format!("continue {} worst {}", p(latest), p(worst)),
-        Effect::BecameCurrent { point } => format!("became current {}", p(point)),
-        Effect::Clear { at } => format!("clear {}", p(at)),
-        Effect::Late { onset, latest, worst } => {
-            format!("late {} to {} worst {}", p(onset), p(latest), p(worst))
-        }
-        Effect::LateContinue {
-            onset_at,
-            latest,
-            worst,
-        } => {
-            format!("late of {} to {} worst {}", at(*onset_at), p(latest), p(worst))
-        }
-    });
-    texts.collect::<Vec<_>>().join("; ")
+    }
+    episodes.extend(memory.open().cloned());
+    episodes
 }
