@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Definition;
 
 /// A named set of rules that a care plan copies, and a clinician then adjusts. Programmes are data:
-/// `alerts/programmes/*.json`, each number with its source.
+/// `alerts/programmes/*.json`, each number with its source; their README has the format and a table of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Programme {
@@ -34,8 +34,16 @@ pub struct ProgrammeRule {
 }
 
 /// The embedded files. A test reads every one.
-const FILES: [&str; 2] = [
+const FILES: [&str; 10] = [
     include_str!("../programmes/hypertension.json"),
+    include_str!("../programmes/hypertension-over-80.json"),
+    include_str!("../programmes/diabetes-type-1.json"),
+    include_str!("../programmes/diabetes-type-2.json"),
+    include_str!("../programmes/diabetes-older.json"),
+    include_str!("../programmes/diabetes-pregnancy.json"),
+    include_str!("../programmes/virtual-ward.json"),
+    include_str!("../programmes/copd.json"),
+    include_str!("../programmes/heart-failure.json"),
     include_str!("../programmes/diabetes.json"),
 ];
 
@@ -63,57 +71,141 @@ mod tests {
 
     use super::*;
 
+    const HYPERTENSION: [&str; 2] = ["hypertension", "hypertension-over-80"];
+    const DIABETES: [&str; 4] = [
+        "diabetes-type-1",
+        "diabetes-type-2",
+        "diabetes-older",
+        "diabetes-pregnancy",
+    ];
+    const EARLY_WARNING: [&str; 2] = ["virtual-ward", "copd"];
+
+    /// All but the one that came before diabetes was divided into types.
+    fn programmes() -> impl Iterator<Item = &'static Programme> {
+        let names = Programme::names().filter(|name| *name != "diabetes");
+        names.map(|name| Programme::named(name).unwrap())
+    }
+
+    fn rules() -> impl Iterator<Item = (&'static str, &'static ProgrammeRule)> {
+        programmes().flat_map(|programme| programme.rules.iter().map(|rule| (programme.name.as_str(), rule)))
+    }
+
     #[test]
     fn every_embedded_file_reads_and_names_are_unique() {
-        assert_eq!(
-            Programme::names().collect::<Vec<_>>(),
-            ["hypertension", "diabetes"]
-        );
+        let names: Vec<&str> = Programme::names().collect();
+        let mut expected = HYPERTENSION.to_vec();
+        expected.extend(DIABETES);
+        expected.extend(EARLY_WARNING);
+        expected.extend(["heart-failure", "diabetes"]);
+        assert_eq!(names, expected);
         assert_eq!(Programme::named("asthma"), None);
-        for programme in Programme::names().map(|name| Programme::named(name).unwrap()) {
+        for programme in programmes() {
             let codes: BTreeSet<&str> = programme.rules.iter().map(|rule| rule.code.as_str()).collect();
             assert_eq!(codes.len(), programme.rules.len(), "{}", programme.name);
-            for code in codes {
-                assert!(
-                    code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
-                    "{code}"
-                );
+            let severities = programme.rules.iter().map(|rule| rule.definition.severity);
+            assert!(severities.is_sorted(), "{}: most urgent first", programme.name);
+        }
+        for (_, rule) in rules() {
+            let words = rule
+                .code
+                .split('-')
+                .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
+            assert!(words, "{}", rule.code);
+        }
+    }
+
+    #[test]
+    fn very_low_glucose_alone_is_always_on_and_told_again() {
+        for (programme, rule) in rules() {
+            let very_low = rule.code == "glucose-very-low";
+            assert_eq!(rule.always_on, very_low, "{programme} {}", rule.code);
+            let repeat = very_low.then_some(900);
+            assert_eq!(
+                rule.definition.repeat_seconds, repeat,
+                "{programme} {}",
+                rule.code
+            );
+        }
+    }
+
+    #[test]
+    fn one_code_means_one_thing_in_programmes_that_a_patient_may_have_together() {
+        let alternatives: [&[&str]; 3] = [&HYPERTENSION, &DIABETES, &EARLY_WARNING];
+        let family = |programme: &'static str| {
+            let family = alternatives.iter().find(|family| family.contains(&programme));
+            family.map_or(programme, |family| family[0])
+        };
+        for (one, rule) in rules() {
+            for (other, same) in rules() {
+                if rule.code == same.code && family(one) != family(other) {
+                    assert_eq!(
+                        rule.definition, same.definition,
+                        "{} of {one} and {other}",
+                        rule.code
+                    );
+                }
             }
         }
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_clinical_notes() {
-        let rules = |name| {
-            let programme = Programme::named(name).unwrap();
-            let lines = programme.rules.iter().map(|rule| {
-                let Definition {
-                    severity, condition, ..
-                } = &rule.definition;
-                let bounds = condition
-                    .limits()
-                    .iter()
-                    .map(|limit| format!("{} {:?}", limit.metric, limit.bound));
-                let hold = condition.timing().hold.num_minutes();
-                format!(
-                    "{severity}: {} for {hold} min",
-                    bounds.collect::<Vec<_>>().join(" or ")
-                )
-            });
-            lines.collect::<Vec<_>>()
+    fn every_source_says_what_is_this_products_choice_and_what_awaits_a_check() {
+        let mut awaiting = BTreeSet::new();
+        for (programme, rule) in rules() {
+            let source = &rule.definition.source;
+            assert!(
+                source.contains("this product's choice"),
+                "{programme} {}: at least where it clears is one",
+                rule.code
+            );
+            if source.contains("awaits a clinician's check") {
+                awaiting.insert((programme, rule.code.as_str()));
+            }
+        }
+        let expected = BTreeSet::from([
+            ("diabetes-older", "glucose-time-in-range"),
+            ("diabetes-pregnancy", "glucose-falling-fast"),
+            ("diabetes-pregnancy", "glucose-time-in-range"),
+            ("diabetes-type-1", "glucose-falling-fast"),
+            ("heart-failure", "weight-gain"),
+        ]);
+        assert_eq!(awaiting, expected);
+    }
+
+    #[test]
+    fn guidance_never_diagnoses() {
+        for (programme, rule) in rules() {
+            let Definition { name, guidance, .. } = &rule.definition;
+            let text = format!("{name} {guidance}");
+            for word in [
+                "AF",
+                "fibrillation",
+                "diagnos",
+                "hypertensi",
+                "hypoglyc",
+                "hyperglyc",
+                "sepsis",
+            ] {
+                assert!(!text.contains(word), "{word} in {programme} {}", rule.code);
+            }
+        }
+        let said = |programme, code| {
+            let rules = &Programme::named(programme).unwrap().rules;
+            let rule = rules.iter().find(|rule| rule.code == code).unwrap();
+            rule.definition.guidance.as_str()
         };
-        assert_eq!(
-            rules("hypertension"),
-            ["high: systolic AtLeast(180.0) or diastolic AtLeast(120.0) for 0 min"]
-        );
-        assert_eq!(
-            rules("diabetes"),
-            [
-                "high: glucose Below(3.0) for 0 min",
-                "medium: glucose Below(3.9) for 15 min",
-                "medium: glucose Above(13.9) for 120 min",
-            ]
-        );
-        assert!(Programme::named("diabetes").unwrap().rules[0].always_on);
+        let crisis = said("hypertension", "blood-pressure-crisis");
+        assert!(crisis.starts_with("Repeat now, and assess for symptoms."));
+        let irregular = said("hypertension", "irregular-pulse");
+        assert!(irregular.starts_with("Consider a manual pulse check and ECG."));
+    }
+
+    #[test]
+    fn the_table_for_clinicians_names_every_programme_and_rule() {
+        let table = include_str!("../programmes/README.md");
+        for (programme, rule) in rules() {
+            assert!(table.contains(programme), "{programme}");
+            assert!(table.contains(&format!("`{}`", rule.code)), "{}", rule.code);
+        }
     }
 }

@@ -4,3 +4,4 @@ mod glucose;
 mod home_average;
 mod news2;
 mod news2_completeness;
+mod programmes;
