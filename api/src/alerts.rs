@@ -1,15 +1,22 @@
 //! Alerts: the episodes of the record, as teams see them.
 
 pub(crate) mod acknowledge;
+mod act;
+pub(crate) mod assign;
+pub(crate) mod close;
+pub(crate) mod comment;
 mod hub;
 pub(crate) mod list;
+pub(crate) mod show;
+pub(crate) mod snooze;
 pub(crate) mod stream;
 
 use chrono::{DateTime, Utc};
 use homeward_alerts::{Definition, Severity, explain};
 use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
-use homeward_store::alerts::Episode;
+use homeward_store::alerts::{Episode, Transition};
 use serde::Serialize;
+use serde_json::Value;
 
 pub(crate) use hub::AlertHub;
 
@@ -36,10 +43,45 @@ pub(crate) struct Alert {
     raised_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
     acknowledged_by: Option<String>,
+    /// When its end was recorded, and when the reading was measured with which it ended.
     cleared_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    /// When it turned out that it rests on nothing: it is closed.
+    withdrawn_at: Option<DateTime<Utc>>,
+    /// Whose business it is.
+    assigned_to: Option<String>,
+    /// Until when nobody is paged for it.
+    snoozed_until: Option<DateTime<Utc>>,
+    /// How many levels of its escalation have been told.
+    escalation: u32,
     onset: Point,
     latest: Point,
     worst: Point,
+    /// What else the rule has to say; depends on its kind.
+    detail: Option<Value>,
+}
+
+/// Something that happened to an episode, in JSON.
+#[derive(Debug, Serialize)]
+struct Happening {
+    id: i64,
+    kind: String,
+    at: DateTime<Utc>,
+    actor: Option<String>,
+    /// What it says beside its kind: whom the alert was assigned to, until when it is snoozed and why, a comment.
+    detail: Option<Value>,
+}
+
+impl From<Transition> for Happening {
+    fn from(transition: Transition) -> Happening {
+        Happening {
+            id: transition.id,
+            kind: transition.kind,
+            at: transition.at,
+            actor: transition.actor,
+            detail: transition.detail,
+        }
+    }
 }
 
 /// The rule that raised an episode, in the version that did.
@@ -57,6 +99,8 @@ struct Point {
     at: DateTime<Utc>,
     value: f64,
     unit: &'static str,
+    /// What the rule computed at this reading, where it does so; in the unit of its kind.
+    figure: Option<f64>,
 }
 
 impl From<Episode> for Alert {
@@ -83,19 +127,26 @@ impl From<Episode> for Alert {
             acknowledged_at: episode.acknowledged_at,
             acknowledged_by: episode.acknowledged_by,
             cleared_at: episode.cleared_at,
-            onset: point(episode.onset),
-            latest: point(episode.latest),
-            worst: point(episode.worst),
+            ended_at: episode.ended_at,
+            withdrawn_at: episode.withdrawn_at,
+            assigned_to: episode.assigned_to,
+            snoozed_until: episode.snoozed_until,
+            escalation: episode.escalation,
+            onset: point(episode.onset, episode.figures.onset),
+            latest: point(episode.latest, episode.figures.latest),
+            worst: point(episode.worst, episode.figures.worst),
+            detail: episode.detail,
         }
     }
 }
 
-fn point(point: homeward_record::Point) -> Point {
+fn point(point: homeward_record::Point, figure: Option<f64>) -> Point {
     Point {
         metric: point.metric,
         at: point.at,
         value: point.value,
         unit: point.metric.unit(),
+        figure,
     }
 }
 

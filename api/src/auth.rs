@@ -59,7 +59,7 @@ mod tests {
     async fn nothing_is_answered_without_a_token() {
         let app = TestApp::start().await;
         let routes = api_routes();
-        assert!(routes.len() >= 5);
+        assert!(routes.len() >= 10);
         for route in routes {
             let path = route.path.replace(['{', '}'], "");
             let answer = app.send(Request::builder().method(route.method).uri(&path)).await;

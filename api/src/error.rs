@@ -15,7 +15,7 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 /// (RFC 9457), which tells the caller's mistake and nothing of the server's insides.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// A parameter of the path or query is unknown, missing or malformed.
+    /// A parameter of the path, query or body is unknown, missing or malformed.
     #[error("{detail}")]
     Parameter {
         /// Its name.
@@ -23,6 +23,15 @@ pub(crate) enum ApiError {
         /// What is wrong with it, and what is expected.
         detail: String,
     },
+    /// The body is not what the path expects.
+    #[error("{0}")]
+    Body(String),
+    /// The body is longer than any that makes sense.
+    #[error("the body is too long")]
+    TooLong,
+    /// It is not possible as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// The request shows no token.
     #[error("send a token: Authorization: Bearer <token>")]
     NoToken,
@@ -63,6 +72,9 @@ impl ApiError {
                 StatusCode::BAD_REQUEST,
                 "A parameter is not valid",
             ),
+            ApiError::Body(_) => ("invalid-body", StatusCode::BAD_REQUEST, "The body is not valid"),
+            ApiError::TooLong => ("too-long", StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
+            ApiError::Conflict(_) => ("conflict", StatusCode::CONFLICT, "Not possible at present"),
             ApiError::NoToken | ApiError::BadToken => (
                 "unauthorized",
                 StatusCode::UNAUTHORIZED,

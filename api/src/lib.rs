@@ -5,7 +5,12 @@
 //! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
 //! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
 //! | `GET /api/v1/alerts` | episodes, latest first |
+//! | `GET /api/v1/alerts/{alert}` | an episode, and everything that happened to it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
+//! | `POST /api/v1/alerts/{alert}/assign` | makes it somebody's business |
+//! | `POST /api/v1/alerts/{alert}/comment` | says something about it |
+//! | `POST /api/v1/alerts/{alert}/snooze` | lets nobody be paged for it for a while |
+//! | `POST /api/v1/alerts/{alert}/close` | puts it away once its condition has cleared |
 //! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!

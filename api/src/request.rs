@@ -1,9 +1,11 @@
-//! What requests bring: parameters of the path and of the query, and what is wrong with them.
+//! What requests bring: parameters of the path and of the query, bodies, and what is wrong with them.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess};
@@ -64,6 +66,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             )
         };
         T::deserialize(parameters).map(Query).map_err(wrong)
+    }
+}
+
+/// The body, a JSON object with the fields of `T`, which denies unknown ones. Its content type is not asked for.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, ApiError> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLong,
+            _ => ApiError::Body("the body did not arrive whole".to_owned()),
+        })?;
+        serde_json::from_slice(&bytes)
+            .map(Body)
+            .map_err(|error| ApiError::Body(format!("the body is not the JSON that is expected: {error}")))
     }
 }
 

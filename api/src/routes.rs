@@ -24,7 +24,7 @@ use crate::{auth, health, metrics, readings, trends};
 /// wait for a connection to the database.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// No request of today has a body.
+/// No body that makes sense is longer than a comment.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What the handlers share.
@@ -71,21 +71,28 @@ pub(crate) struct Route {
 
 /// Everything under `/api`, where nothing is answered without a token.
 pub(crate) fn api_routes() -> Vec<Route> {
-    let get_route = |path, handler: MethodRouter<App>| Route {
-        method: Method::GET,
-        path,
-        handler,
+    let route = |method| {
+        move |path, handler: MethodRouter<App>| Route {
+            method: Method::clone(&method),
+            path,
+            handler,
+        }
     };
+    let (get_route, post_route) = (route(Method::GET), route(Method::POST));
     vec![
         get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
         get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
         get_route("/api/v1/alerts", get(alerts::list::get)),
         get_route("/api/v1/alerts/stream", get(alerts::stream::get)),
-        Route {
-            method: Method::POST,
-            path: "/api/v1/alerts/{alert}/acknowledge",
-            handler: post(alerts::acknowledge::post),
-        },
+        get_route("/api/v1/alerts/{alert}", get(alerts::show::get)),
+        post_route(
+            "/api/v1/alerts/{alert}/acknowledge",
+            post(alerts::acknowledge::post),
+        ),
+        post_route("/api/v1/alerts/{alert}/assign", post(alerts::assign::post)),
+        post_route("/api/v1/alerts/{alert}/comment", post(alerts::comment::post)),
+        post_route("/api/v1/alerts/{alert}/snooze", post(alerts::snooze::post)),
+        post_route("/api/v1/alerts/{alert}/close", post(alerts::close::post)),
     ]
 }
 

@@ -10,12 +10,10 @@ use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::http::{Request, Response, StatusCode};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
-use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, Point, RuleId};
+use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
 use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, set_rules};
 use homeward_store::testing::TestDatabase;
-use homeward_store::{
-    BatchRow, EpisodeWrite, Gate, PgPool, insert_batch, load_rules, mark_dirty, write_episodes,
-};
+use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -104,8 +102,19 @@ impl TestApp {
             .await
     }
 
+    /// The answer to a request with the token and a body of JSON.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header(AUTHORIZATION, format!("Bearer {TOKEN}"));
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        self.answer(request).await
+    }
+
     /// The answer to any request without a body.
     pub(crate) async fn send(&self, request: axum::http::request::Builder) -> Answer {
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.respond(request).await;
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -116,8 +125,7 @@ impl TestApp {
         }
     }
 
-    async fn respond(&self, request: axum::http::request::Builder) -> Response<Body> {
-        let request = request.body(Body::empty()).unwrap();
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
         timeout(PATIENCE, self.router.clone().oneshot(request))
             .await
             .unwrap()
@@ -131,7 +139,7 @@ impl TestApp {
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
-        let response = self.respond(request).await;
+        let response = self.respond(request.body(Body::empty()).unwrap()).await;
         assert_eq!(response.status(), StatusCode::OK);
         let mut stream = EventStream {
             body: response.into_body().into_data_stream(),
@@ -218,10 +226,11 @@ impl TestApp {
         set_rules(&mut connection, &[new], "a test", "to have a rule", now())
             .await
             .unwrap();
-        load_rules(&mut connection, &[patient]).await.unwrap()[0].rule
+        let rule = sqlx::query_scalar("SELECT max(rule_id) FROM care_plan_rule");
+        RuleId(rule.fetch_one(&mut *connection).await.unwrap())
     }
 
-    /// Raises an episode of the patient's rule, as a lane does. The first has the number 1.
+    /// Raises an episode of the patient's rule, as a lane does; a late one is over. The first has the number 1.
     pub(crate) async fn raise(
         &self,
         patient: PatientId,
@@ -229,46 +238,63 @@ impl TestApp {
         severity: &'static str,
         late: bool,
     ) -> EpisodeId {
-        let glucose = |minute: i32, value| Point {
-            metric: Metric::Glucose,
-            at: now() - TimeDelta::minutes(10 - i64::from(minute)),
-            value,
-        };
-        let raise = EpisodeWrite::Insert {
-            rule,
-            severity,
-            late,
-            onset: glucose(0, 2.8),
-            latest: glucose(5, 2.6),
-            worst: glucose(3, 2.4),
-            became_current: false,
-            cleared: late,
-        };
-        self.write_episode(patient, raise).await;
-        let id = sqlx::query_scalar("SELECT max(episode_id) FROM episode")
-            .fetch_one(self.pool())
-            .await
-            .unwrap();
-        EpisodeId(id)
+        let minutes_ago = |minutes| now() - TimeDelta::minutes(minutes);
+        let raise = sqlx::query_scalar(
+            "WITH raised AS (
+                 INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, cleared_at,
+                     onset_at, onset_value, onset_metric, latest_at, latest_value, latest_metric,
+                     worst_at, worst_value, worst_metric)
+                 VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN 'cleared' ELSE 'raised' END, $5, $6,
+                     CASE WHEN $5 THEN $6 END, $7, 2.8, $10, $8, 2.6, $10, $9, 2.4, $10)
+                 RETURNING episode_id, late
+             ), transitions AS (
+                 INSERT INTO episode_transition (episode_id, kind, at)
+                 SELECT episode_id, kind, $6 FROM raised CROSS JOIN UNNEST(ARRAY['raised', 'cleared']) AS kind
+                 WHERE late OR kind = 'raised'
+             )
+             SELECT episode_id FROM raised",
+        )
+        .bind(patient.0)
+        .bind(rule.0)
+        .bind(RULE_CODE)
+        .bind(severity)
+        .bind(late)
+        .bind(now())
+        .bind(minutes_ago(10))
+        .bind(minutes_ago(5))
+        .bind(minutes_ago(7))
+        .bind(Metric::Glucose.code());
+        EpisodeId(raise.fetch_one(self.pool()).await.unwrap())
     }
 
     /// Ends the patient's open episode, as a lane does.
     pub(crate) async fn clear(&self, patient: PatientId) {
-        let clear = EpisodeWrite::Update {
-            further: None,
-            became_current: false,
-            cleared: true,
-        };
-        self.write_episode(patient, clear).await;
+        sqlx::query(
+            "WITH cleared AS (
+                 UPDATE episode SET cleared_at = $2,
+                     status = CASE WHEN status = 'raised' THEN 'cleared' ELSE 'closed' END
+                 WHERE patient_id = $1 AND cleared_at IS NULL RETURNING episode_id, status
+             )
+             INSERT INTO episode_transition (episode_id, kind, at)
+             SELECT episode_id, kind, $2 FROM cleared CROSS JOIN UNNEST(ARRAY['cleared', 'closed']) AS kind
+             WHERE status = 'closed' OR kind = 'cleared'",
+        )
+        .bind(patient.0)
+        .bind(now())
+        .execute(self.pool())
+        .await
+        .unwrap();
     }
 
-    async fn write_episode(&self, patient: PatientId, write: EpisodeWrite) {
-        let mut transaction = self.pool().begin().await.unwrap();
-        let code = Arc::from(RULE_CODE);
-        write_episodes(&mut transaction, &[(patient, code, write)], now())
-            .await
-            .unwrap();
-        transaction.commit().await.unwrap();
+    /// The kind and the detail of everything that happened to an episode.
+    pub(crate) async fn happenings(&self, episode: i64) -> Vec<(String, Option<Value>)> {
+        sqlx::query_as(
+            "SELECT kind, detail FROM episode_transition WHERE episode_id = $1 ORDER BY transition_id",
+        )
+        .bind(episode)
+        .fetch_all(self.pool())
+        .await
+        .unwrap()
     }
 
     /// Ends the tasks, as a shutdown does.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use homeward_alerts::{Definition, explain};
 use homeward_record::EpisodeId;
 use homeward_store::PgPool;
-use homeward_store::alerts::{Transition, TransitionListener, latest_transition, transitions_after};
+use homeward_store::alerts::{Episode, Transition, TransitionListener, latest_transition, transitions_after};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -48,24 +48,23 @@ impl Follower {
         let mut connection = pool.acquire().await.context("could not reach the database")?;
         loop {
             let page = transitions_after(&mut connection, self.seen, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(()) };
             self.seen = last.id;
-            for transition in &page {
-                if self.is_news(transition) {
+            for (transition, episode) in &page {
+                if self.is_news(transition, episode) {
                     // Nobody reads any more while everything stops.
-                    let _ = self.lines.send(line(transition)?).await;
+                    let _ = self.lines.send(line(transition, episode)?).await;
                 }
             }
         }
     }
 
     /// Whether somebody is paged from this transition on.
-    fn is_news(&mut self, transition: &Transition) -> bool {
-        let episode = &transition.episode;
+    fn is_news(&mut self, transition: &Transition, episode: &Episode) -> bool {
         match transition.kind.as_str() {
             "raised" => !episode.late && self.told.insert(episode.id),
-            "became_current" => self.told.insert(episode.id),
-            "cleared" => {
+            "became_current" | "reopened" => self.told.insert(episode.id),
+            "cleared" | "withdrawn" => {
                 self.told.remove(&episode.id);
                 false
             }
@@ -74,8 +73,7 @@ impl Follower {
     }
 }
 
-fn line(transition: &Transition) -> Result<String> {
-    let episode = &transition.episode;
+fn line(transition: &Transition, episode: &Episode) -> Result<String> {
     let definition: Definition = serde_json::from_value(episode.definition.clone())?;
     let text = explain(&definition, &episode.onset, &episode.latest, &episode.worst);
     let at = transition.at.format("%H:%M:%S UTC");

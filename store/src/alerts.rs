@@ -1,6 +1,5 @@
-//! Episodes as teams see them: reading them, acknowledging one, and following what happens to them.
+//! Episodes as teams see them: reading them, and following what happens to them.
 
-mod acknowledge;
 mod follow;
 
 use std::str::FromStr;
@@ -12,8 +11,7 @@ use sqlx::PgConnection;
 
 use crate::Error;
 
-pub use acknowledge::{Acknowledgement, acknowledge};
-pub use follow::{Transition, TransitionListener, latest_transition, transitions_after};
+pub use follow::{Transition, TransitionListener, latest_transition, transitions_after, transitions_of};
 
 /// Where an episode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub enum EpisodeStatus {
     Acknowledged,
     /// It is over, and nobody has taken it up.
     Cleared,
-    /// It is over, and was taken up.
+    /// It is over, and was taken up or put away; or it was withdrawn.
     Closed,
 }
 
@@ -44,15 +42,6 @@ impl EpisodeStatus {
             EpisodeStatus::Acknowledged => "acknowledged",
             EpisodeStatus::Cleared => "cleared",
             EpisodeStatus::Closed => "closed",
-        }
-    }
-
-    /// The status after somebody has taken the episode up; `None` when somebody had before.
-    fn once_acknowledged(self) -> Option<EpisodeStatus> {
-        match self {
-            EpisodeStatus::Raised => Some(EpisodeStatus::Acknowledged),
-            EpisodeStatus::Cleared => Some(EpisodeStatus::Closed),
-            EpisodeStatus::Acknowledged | EpisodeStatus::Closed => None,
         }
     }
 }
@@ -95,12 +84,37 @@ pub struct Episode {
     pub acknowledged_by: Option<String>,
     /// When its end was recorded.
     pub cleared_at: Option<DateTime<Utc>>,
+    /// When the reading was measured with which it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// When it turned out that nothing is left on which it rests.
+    pub withdrawn_at: Option<DateTime<Utc>>,
+    /// Whose business it is.
+    pub assigned_to: Option<String>,
+    /// Until when nobody is paged for it.
+    pub snoozed_until: Option<DateTime<Utc>>,
+    /// How many levels of its escalation have been told.
+    pub escalation: u32,
     /// The reading with which it began.
     pub onset: Point,
     /// Its newest reading.
     pub latest: Point,
     /// Its worst reading.
     pub worst: Point,
+    /// What the rule computed from readings, where it does so.
+    pub figures: Figures,
+    /// What else there is to say, as of the latest reading; its form depends on the rule's kind.
+    pub detail: Option<Value>,
+}
+
+/// What a rule computed at three readings of an episode, in the unit of its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// At the onset.
+    pub onset: Option<f64>,
+    /// At the latest reading.
+    pub latest: Option<f64>,
+    /// At the worst reading.
+    pub worst: Option<f64>,
 }
 
 /// Which episodes to list.
@@ -116,6 +130,14 @@ pub struct EpisodeFilter {
     pub late: Option<bool>,
     /// Those raised before this one.
     pub before: Option<EpisodeId>,
+}
+
+/// One episode; `None` when there is none of this number.
+pub async fn find_episode(
+    connection: &mut PgConnection,
+    episode: EpisodeId,
+) -> Result<Option<Episode>, Error> {
+    Ok(load_episodes(connection, &[episode.0]).await?.pop())
 }
 
 /// Lists episodes, the latest raised first.
@@ -163,30 +185,40 @@ struct EpisodeRow {
     acknowledged_at: Option<DateTime<Utc>>,
     acknowledged_by: Option<String>,
     cleared_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    withdrawn_at: Option<DateTime<Utc>>,
+    assigned_to: Option<String>,
+    snoozed_until: Option<DateTime<Utc>>,
+    escalation: i32,
     onset_at: DateTime<Utc>,
     onset_value: f64,
     onset_metric: i16,
+    onset_figure: Option<f64>,
     latest_at: DateTime<Utc>,
     latest_value: f64,
     latest_metric: i16,
+    latest_figure: Option<f64>,
     worst_at: DateTime<Utc>,
     worst_value: f64,
     worst_metric: i16,
+    worst_figure: Option<f64>,
+    detail: Option<Value>,
 }
 
 /// The episodes with these numbers, the latest raised first.
-async fn load_episodes(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Episode>, Error> {
+pub(crate) async fn load_episodes(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Episode>, Error> {
     let failed = |source| Error::new("load episodes", source);
     let rows = sqlx::query_as!(
         EpisodeRow,
         r#"
         SELECT episode_id, episode.patient_id, episode.rule_id, episode.code, definition, severity, status, late,
-            raised_at, acknowledged_at, cleared_at,
+            raised_at, acknowledged_at, cleared_at, ended_at, withdrawn_at, assigned_to, snoozed_until, escalation,
             (SELECT actor FROM episode_transition
              WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
              ORDER BY transition_id LIMIT 1) AS acknowledged_by,
-            onset_at, onset_value, onset_metric, latest_at, latest_value, latest_metric,
-            worst_at, worst_value, worst_metric
+            onset_at, onset_value, onset_metric, onset_figure,
+            latest_at, latest_value, latest_metric, latest_figure,
+            worst_at, worst_value, worst_metric, worst_figure, detail
         FROM episode JOIN care_plan_rule USING (rule_id)
         WHERE episode_id = ANY ($1)
         ORDER BY episode_id DESC
@@ -199,7 +231,7 @@ async fn load_episodes(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec
     rows.into_iter().map(|row| episode(row).map_err(failed)).collect()
 }
 
-fn unknown(what: &str) -> sqlx::Error {
+pub(crate) fn unknown(what: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("the record has an unknown {what}").into())
 }
 
@@ -221,8 +253,19 @@ fn episode(row: EpisodeRow) -> Result<Episode, sqlx::Error> {
         acknowledged_at: row.acknowledged_at,
         acknowledged_by: row.acknowledged_by,
         cleared_at: row.cleared_at,
+        ended_at: row.ended_at,
+        withdrawn_at: row.withdrawn_at,
+        assigned_to: row.assigned_to,
+        snoozed_until: row.snoozed_until,
+        escalation: row.escalation.unsigned_abs(),
         onset: point(row.onset_at, row.onset_metric, row.onset_value)?,
         latest: point(row.latest_at, row.latest_metric, row.latest_value)?,
         worst: point(row.worst_at, row.worst_metric, row.worst_value)?,
+        figures: Figures {
+            onset: row.onset_figure,
+            latest: row.latest_figure,
+            worst: row.worst_figure,
+        },
+        detail: row.detail,
     })
 }

@@ -14,6 +14,7 @@ mod schema;
 pub mod admin;
 pub mod alerts;
 pub mod devices;
+pub mod episodes;
 pub mod history;
 pub mod outbox;
 pub mod retention;

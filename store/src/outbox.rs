@@ -162,3 +162,25 @@ pub async fn enqueue_raised(
     .map_err(|source| Error::new("notify of episodes", source))?;
     Ok(())
 }
+
+/// Cancels what was to be told of the beginning of episodes and is not on its way yet.
+pub(crate) async fn cancel(
+    connection: &mut PgConnection,
+    episode_ids: &[i64],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    // What another transaction has locked is being taken to be sent.
+    sqlx::query!(
+        "UPDATE notification SET state = 'cancelled' WHERE notification_id IN (
+             SELECT notification_id FROM notification
+             WHERE episode_id = ANY ($1) AND kind <> 'cleared' AND state = 'pending'
+                 AND (leased_until IS NULL OR leased_until <= $2)
+             FOR NO KEY UPDATE SKIP LOCKED)",
+        episode_ids,
+        now
+    )
+    .execute(connection)
+    .await
+    .map_err(|source| Error::new("cancel notifications", source))?;
+    Ok(())
+}

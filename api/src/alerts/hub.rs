@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use homeward_alerts::Severity;
 use homeward_store::PgPool;
-use homeward_store::alerts::{Transition, TransitionListener, latest_transition, transitions_after};
+use homeward_store::alerts::{Episode, Transition, TransitionListener, latest_transition, transitions_after};
 use serde::Serialize;
 use sqlx::PgConnection;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::{Alert, SEVERITIES};
+use super::{Alert, Happening, SEVERITIES};
 
 /// How many events wait for a stream that is behind. One that is further behind reads the record, where
 /// everything is; so this needs to cover no more than a burst.
@@ -42,35 +41,16 @@ pub(super) struct AlertEvent {
 
 #[derive(Serialize)]
 struct Data {
-    transition: TransitionData,
+    transition: Happening,
     alert: Alert,
 }
 
-#[derive(Serialize)]
-struct TransitionData {
-    id: i64,
-    kind: String,
-    at: DateTime<Utc>,
-    actor: Option<String>,
-}
-
-impl From<Transition> for AlertEvent {
-    fn from(transition: Transition) -> AlertEvent {
-        let Transition {
-            id,
-            kind,
-            at,
-            actor,
-            episode,
-        } = transition;
+impl From<(Transition, Episode)> for AlertEvent {
+    fn from((transition, episode): (Transition, Episode)) -> AlertEvent {
         let named = SEVERITIES.iter().find(|(name, _)| *name == episode.severity);
+        let (id, kind) = (transition.id, transition.kind.clone());
         let data = Data {
-            transition: TransitionData {
-                id,
-                kind: kind.clone(),
-                at,
-                actor,
-            },
+            transition: Happening::from(transition),
             alert: Alert::from(episode),
         };
         AlertEvent {
@@ -157,7 +137,7 @@ impl AlertHub {
             *position = Some(after);
             self.began.store(true, Ordering::Release);
             let page = transitions_after(connection, after, PAGE).await?;
-            let Some(last) = page.last() else {
+            let Some((last, _)) = page.last() else {
                 return Ok(());
             };
             after = last.id;

@@ -115,17 +115,23 @@ mod tests {
             {
               "acknowledged_at": null,
               "acknowledged_by": null,
+              "assigned_to": null,
               "cleared_at": null,
+              "detail": null,
+              "ended_at": null,
+              "escalation": 0,
               "id": 1,
               "late": false,
               "latest": {
                 "at": "2026-11-22T11:55:00Z",
+                "figure": null,
                 "metric": "glucose",
                 "unit": "mmol/L",
                 "value": 2.6
               },
               "onset": {
                 "at": "2026-11-22T11:50:00Z",
+                "figure": null,
                 "metric": "glucose",
                 "unit": "mmol/L",
                 "value": 2.8
@@ -139,10 +145,13 @@ mod tests {
                 "name": "Glucose very low"
               },
               "severity": "high",
+              "snoozed_until": null,
               "status": "raised",
               "text": "Glucose 2.6 mmol/L, below 3.0 mmol/L since 11:50 UTC; lowest 2.4 mmol/L at 11:53 UTC.",
+              "withdrawn_at": null,
               "worst": {
                 "at": "2026-11-22T11:53:00Z",
+                "figure": null,
                 "metric": "glucose",
                 "unit": "mmol/L",
                 "value": 2.4

@@ -2,6 +2,7 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 use homeward_record::EpisodeId;
+use serde_json::Value;
 use sqlx::postgres::PgListener;
 use sqlx::{Acquire, PgConnection, PgPool};
 
@@ -16,14 +17,15 @@ const CHANNEL: &str = "homeward_alert";
 pub struct Transition {
     /// Its number. Numbers become visible in their order, so what follows one is never missed.
     pub id: i64,
-    /// `raised`, `became_current`, `acknowledged`, `cleared` or `closed`.
+    /// `raised`, `became_current`, `amended`, `reopened`, `withdrawn`, `acknowledged`, `assigned`, `commented`,
+    /// `snoozed`, `snooze_ended`, `escalated`, `cleared` or `closed`.
     pub kind: String,
     /// When it happened.
     pub at: DateTime<Utc>,
-    /// Who did it; `None`: the rule itself.
+    /// Who did it; `None`: the rule itself, or time.
     pub actor: Option<String>,
-    /// The episode as it stands now, which may be later than the transition.
-    pub episode: Episode,
+    /// What it says beside its kind; an object whose members depend on that.
+    pub detail: Option<Value>,
 }
 
 /// The number of the latest transition; 0 when there is none.
@@ -34,14 +36,31 @@ pub async fn latest_transition(connection: &mut PgConnection) -> Result<i64, Err
         .map_err(|source| Error::new("read the latest transition", source))
 }
 
-/// The transitions after a number, in their order, at most `limit` of them.
+/// Everything that happened to an episode, in order.
+pub async fn transitions_of(
+    connection: &mut PgConnection,
+    episode: EpisodeId,
+) -> Result<Vec<Transition>, Error> {
+    sqlx::query_as!(
+        Transition,
+        "SELECT transition_id AS id, kind, at, actor, detail FROM episode_transition
+         WHERE episode_id = $1 ORDER BY transition_id",
+        episode.0
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read an episode's transitions", source))
+}
+
+/// The transitions after a number, in their order, at most `limit` of them. Each comes with its episode as that
+/// stands now, which may be later than the transition.
 pub async fn transitions_after(
     connection: &mut PgConnection,
     after: i64,
     limit: i64,
-) -> Result<Vec<Transition>, Error> {
+) -> Result<Vec<(Transition, Episode)>, Error> {
     let rows = sqlx::query!(
-        "SELECT transition_id, episode_id, kind, at, actor FROM episode_transition
+        "SELECT transition_id, episode_id, kind, at, actor, detail FROM episode_transition
          WHERE transition_id > $1 ORDER BY transition_id LIMIT $2",
         after,
         limit
@@ -60,13 +79,14 @@ pub async fn transitions_after(
         let episode = episodes
             .iter()
             .find(|episode| episode.id == EpisodeId(row.episode_id))?;
-        Some(Transition {
+        let transition = Transition {
             id: row.transition_id,
             kind: row.kind,
             at: row.at,
             actor: row.actor,
-            episode: episode.clone(),
-        })
+            detail: row.detail,
+        };
+        Some((transition, episode.clone()))
     });
     Ok(transitions.collect())
 }

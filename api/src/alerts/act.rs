@@ -1,0 +1,71 @@
+//! What the routes that do something about an alert have in common.
+
+use axum::Json;
+use homeward_record::EpisodeId;
+use homeward_store::episodes::{Action, Outcome, Refusal, act};
+use serde::Deserialize;
+
+use super::Alert;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::request::Path;
+use crate::routes::App;
+
+/// The longest name, and the longest reason or comment, in characters: enough for whoever has something to say,
+/// and small enough to be shown in a list.
+pub(super) const NAME_LENGTH: usize = 100;
+pub(super) const TEXT_LENGTH: usize = 2_000;
+
+/// None of these routes has parameters: a mistyped one does not go unnoticed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoParameters {}
+
+/// Does it to the alert of the path, in the caller's name, and answers with the alert.
+pub(super) async fn act_on(
+    app: &App,
+    caller: &Caller,
+    path: &Path,
+    action: &Action,
+) -> Result<Json<Alert>, ApiError> {
+    let episode: EpisodeId = path.value("alert")?;
+    match act(&app.pool, episode, action, &caller.name, app.clock.now()).await? {
+        Outcome::Done(episode) => Ok(Json(Alert::from(*episode))),
+        Outcome::Refused(refusal) => Err(refused(&refusal)),
+        Outcome::Unknown => Err(ApiError::NotFound(format!("there is no alert {episode}"))),
+        Outcome::Busy => Err(ApiError::Busy("the alert is being written to; try again shortly")),
+    }
+}
+
+fn refused(refusal: &Refusal) -> ApiError {
+    let conflict = |why: &str| ApiError::Conflict(why.to_owned());
+    match refusal {
+        Refusal::NotCleared => {
+            conflict("the condition of the alert lasts; it can be closed once that has cleared")
+        }
+        Refusal::Closed => conflict("the alert is closed"),
+        Refusal::Over => conflict("the condition of the alert has cleared, so that nobody is paged for it"),
+        Refusal::SnoozeInThePast => ApiError::parameter("until", "until must be in the future"),
+        Refusal::SnoozeTooLong { limit } => {
+            let limit = match (limit.num_days(), limit.num_hours(), limit.num_minutes()) {
+                (days @ 2.., ..) => format!("{days} days"),
+                (_, hours @ 1.., _) => format!("{hours} hours"),
+                (.., minutes) => format!("{minutes} minutes"),
+            };
+            ApiError::parameter("until", format!("this alert can be snoozed for at most {limit}"))
+        }
+    }
+}
+
+/// A text of the body without the space around it. It must say something, and not too much.
+pub(super) fn text(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(ApiError::parameter(field, format!("{field} is empty")));
+    }
+    if text.chars().count() > most {
+        let detail = format!("{field} is longer than {most} characters");
+        return Err(ApiError::parameter(field, detail));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,70 @@
+//! `GET /api/v1/alerts/{alert}`: an alert, and everything that happened to it, in order.
+
+use axum::Json;
+use axum::extract::State;
+use homeward_record::EpisodeId;
+use homeward_store::alerts::{find_episode, transitions_of};
+use serde::Serialize;
+
+use super::act::NoParameters;
+use super::{Alert, Happening};
+use crate::error::ApiError;
+use crate::request::{Path, Query};
+use crate::routes::App;
+
+#[derive(Serialize)]
+pub(crate) struct AlertInFull {
+    #[serde(flatten)]
+    alert: Alert,
+    transitions: Vec<Happening>,
+}
+
+pub(crate) async fn get(
+    State(app): State<App>,
+    path: Path,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<AlertInFull>, ApiError> {
+    let episode: EpisodeId = path.value("alert")?;
+    let mut connection = app.record().await?;
+    let found = find_episode(&mut connection, episode).await?;
+    let alert = found.ok_or_else(|| ApiError::NotFound(format!("there is no alert {episode}")))?;
+    let transitions = transitions_of(&mut connection, episode).await?;
+    Ok(Json(AlertInFull {
+        alert: Alert::from(alert),
+        transitions: transitions.into_iter().map(Happening::from).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{TestApp, now};
+
+    #[tokio::test]
+    async fn an_alert_comes_with_what_happened_to_it_alone() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let rule = app.add_rule(patient).await;
+        app.raise(patient, rule, "high", false).await;
+        app.clear(patient).await;
+        app.raise(patient, rule, "high", false).await;
+        app.post("/api/v1/alerts/2/acknowledge").await.json();
+        app.post_json("/api/v1/alerts/2/comment", &json!({"text": "Called"}))
+            .await
+            .json();
+
+        let mut listed = app.get("/api/v1/alerts?limit=1").await.json()["alerts"][0].take();
+        let happening = |id: i64, kind: &str, actor: Option<&str>, detail| json!({"id": id, "kind": kind, "at": now(), "actor": actor, "detail": detail});
+        listed["transitions"] = json!([
+            happening(3, "raised", None, json!(null)),
+            happening(4, "acknowledged", Some("ward 3"), json!(null)),
+            happening(5, "commented", Some("ward 3"), json!({"text": "Called"})),
+        ]);
+        assert_eq!(app.get("/api/v1/alerts/2").await.json(), listed);
+
+        assert_eq!(app.get("/api/v1/alerts/17").await.status, 404);
+        assert_eq!(app.get("/api/v1/alerts/first").await.status, 400);
+        assert_eq!(app.get("/api/v1/alerts/2?full=true").await.status, 400);
+    }
+}

@@ -1,0 +1,175 @@
+//! The work on episodes: what people do about them, and what time does.
+//!
+//! Whoever writes transitions holds the lock of their numbers, (7462, 2), until the end, and a lane may hold it
+//! when it comes to wait for an episode. So everything here takes that lock first, and then never waits for an
+//! episode.
+
+mod action;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use homeward_record::EpisodeId;
+use sqlx::{PgConnection, PgPool};
+
+use crate::Error;
+use crate::alerts::{Episode, load_episodes, unknown};
+use crate::outbox::cancel;
+use action::{Standing, Step};
+
+pub use action::{Action, Refusal};
+
+/// How often, and after which pause, [`act`] tries to get hold of an episode that a lane is writing: a lane's
+/// transaction takes milliseconds.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is done, by this call or by an earlier one, and the episode stands so.
+    Done(Box<Episode>),
+    /// It is not possible as the episode stands.
+    Refused(Refusal),
+    /// There is no such episode.
+    Unknown,
+    /// The episode was being written for all of some seconds.
+    Busy,
+}
+
+/// Does something about an episode on behalf of `actor`, and records it. While a lane is writing the episode,
+/// everything is let go and tried anew.
+pub async fn act(
+    pool: &PgPool,
+    episode: EpisodeId,
+    action: &Action,
+    actor: &str,
+    now: DateTime<Utc>,
+) -> Result<Outcome, Error> {
+    for _ in 0..ATTEMPTS {
+        match try_to_act(pool, episode, action, actor, now).await? {
+            Outcome::Busy => tokio::time::sleep(PAUSE).await,
+            outcome => return Ok(outcome),
+        }
+    }
+    Ok(Outcome::Busy)
+}
+
+async fn try_to_act(
+    pool: &PgPool,
+    episode: EpisodeId,
+    action: &Action,
+    actor: &str,
+    now: DateTime<Utc>,
+) -> Result<Outcome, Error> {
+    let failed = |source| Error::new("change an episode", source);
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    lock_transitions(&mut transaction).await?;
+    let standing = lock_episode(&mut transaction, episode, action.kind())
+        .await
+        .map_err(failed)?;
+    let is_free = standing.is_some();
+    if let Some(standing) = standing {
+        match standing.after(action, actor, now) {
+            Ok((_, steps)) if steps.is_empty() => {}
+            Ok((standing, steps)) => write(&mut transaction, episode, &standing, &steps, actor, now)
+                .await
+                .map_err(failed)?,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        }
+        if matches!(action, Action::Acknowledge | Action::Snooze { .. }) {
+            cancel(&mut transaction, &[episode.0], now).await?;
+        }
+    }
+    let episode = load_episodes(&mut transaction, &[episode.0]).await?.pop();
+    transaction.commit().await.map_err(failed)?;
+    Ok(match episode {
+        None => Outcome::Unknown,
+        Some(_) if !is_free => Outcome::Busy,
+        Some(episode) => Outcome::Done(Box::new(episode)),
+    })
+}
+
+/// Takes the lock of the transitions' numbers.
+async fn lock_transitions(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(7462, 2)")
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|source| Error::new("take the lock of transitions", source))
+}
+
+/// Where the work on an episode stands that nobody else changes until the transaction ends; `None` when
+/// somebody is changing it, or there is none. `kind` says of which transitions the last one matters.
+async fn lock_episode(
+    connection: &mut PgConnection,
+    episode: EpisodeId,
+    kind: &str,
+) -> Result<Option<Standing>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT status, severity, always_on, acknowledged_at, assigned_to, snoozed_until, escalates_from, escalate_at
+         FROM episode JOIN care_plan_rule USING (rule_id)
+         WHERE episode_id = $1
+         FOR NO KEY UPDATE OF episode SKIP LOCKED",
+        episode.0
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let last = sqlx::query!(
+        "SELECT actor, detail FROM episode_transition WHERE episode_id = $1 AND kind = $2
+         ORDER BY transition_id DESC LIMIT 1",
+        episode.0,
+        kind
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(Some(Standing {
+        status: row.status.parse().map_err(|()| unknown("status"))?,
+        severity: row.severity,
+        always_on: row.always_on,
+        acknowledged_at: row.acknowledged_at,
+        assigned_to: row.assigned_to,
+        snoozed_until: row.snoozed_until,
+        escalates_from: row.escalates_from,
+        escalate_at: row.escalate_at,
+        last: last.map(|last| (last.actor, last.detail)),
+    }))
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    episode: EpisodeId,
+    standing: &Standing,
+    steps: &[Step],
+    actor: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE episode SET status = $2, acknowledged_at = $3, assigned_to = $4, snoozed_until = $5,
+             escalates_from = $6, escalate_at = $7
+         WHERE episode_id = $1",
+        episode.0,
+        standing.status.as_str(),
+        standing.acknowledged_at,
+        standing.assigned_to,
+        standing.snoozed_until,
+        standing.escalates_from,
+        standing.escalate_at
+    )
+    .execute(&mut *connection)
+    .await?;
+    let details: Vec<_> = steps.iter().map(|step| step.detail.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO episode_transition (episode_id, kind, at, actor, detail)
+         SELECT $1, kind, $4, $5, detail FROM UNNEST($2::text[], $3::jsonb[]) AS step (kind, detail)",
+        episode.0,
+        &steps.iter().map(|step| step.kind.to_owned()).collect::<Vec<_>>(),
+        &details as &[Option<serde_json::Value>],
+        now,
+        actor
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
