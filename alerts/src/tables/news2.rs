@@ -242,8 +242,9 @@ fn values_between_the_numbers_of_the_chart_are_rounded_half_up() {
 #[test]
 fn totals_of_the_response_bands() {
     use Metric::{BodyTemperature, Consciousness, HeartRate, RespiratoryRate, SupplementalOxygen, Systolic};
+    type Changes<'a> = &'a [(Metric, f64)];
     // The changes, their total, and whether rules from 5 on, from 7 on and for a single 3 raise.
-    let table: [(&[(Metric, f64)], f64, [bool; 3]); 8] = [
+    let table: [(Changes<'_>, f64, [bool; 3]); 8] = [
         (&[(HeartRate, 95.0)], 1.0, [false, false, false]),
         (
             &[(RespiratoryRate, 21.0), (SupplementalOxygen, 1.0)],
