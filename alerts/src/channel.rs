@@ -99,7 +99,10 @@ fn after_breach(
 ) -> (Option<Phase>, Option<Breach>) {
     let mut begun = at;
     match phase {
-        Some(Phase::Met | Phase::Clearing { .. }) => return (Some(Phase::Met), Some(breach)),
+        Some(Phase::Met | Phase::Clearing { .. }) => {
+            breach.run_on_time = breach.on_time;
+            return (Some(Phase::Met), Some(breach));
+        }
         Some(Phase::Counting {
             since,
             onset,
@@ -110,7 +113,7 @@ fn after_breach(
             begun = since;
             breach.onset = onset;
             breach.worst = worse(worst, breach.worst);
-            breach.on_time |= on_time;
+            breach.run_on_time |= on_time;
         }
         None | Some(Phase::Counting { .. }) => {}
     }
@@ -122,7 +125,7 @@ fn after_breach(
         onset: breach.onset,
         latest_at: at,
         worst: breach.worst,
-        on_time: breach.on_time,
+        on_time: breach.run_on_time,
     };
     (Some(counting), None)
 }

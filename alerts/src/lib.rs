@@ -24,6 +24,11 @@ mod signal;
 mod track;
 
 #[cfg(test)]
+#[path = "../../tests/oracle/mod.rs"]
+mod oracle;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod testing;

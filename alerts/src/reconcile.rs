@@ -57,7 +57,7 @@ pub enum Reconciliation {
 }
 
 /// Finds the amendments, in the order in which they must be made so that a rule never has two open episodes.
-/// Both lists are in the order of onset; `stored` lacks those that were withdrawn or had ended before the time
+/// Both lists are in the order of time; `stored` lacks those that were withdrawn or had ended before the time
 /// from which the computed ones are.
 pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -> Vec<Amendment> {
     let partner = partners(stored, computed);
@@ -100,7 +100,7 @@ fn partners(stored: &[Stored], computed: &[Episode]) -> Vec<Option<usize>> {
 
 fn overlap(one: &Episode, other: &Episode) -> bool {
     let end = |episode: &Episode| episode.cleared_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
-    one.onset.at <= end(other) && other.onset.at <= end(one)
+    one.met_at <= end(other) && other.met_at <= end(one)
 }
 
 fn amend(stored: &Stored, computed: &Episode, how: Reconciliation) -> Option<Amendment> {
@@ -119,6 +119,7 @@ fn amend(stored: &Stored, computed: &Episode, how: Reconciliation) -> Option<Ame
             || (was_over && before.cleared_at != episode.cleared_at),
     };
     let same = before.onset == episode.onset
+        && before.met_at == episode.met_at
         && before.latest == episode.latest
         && before.worst == episode.worst
         && before.late == episode.late
@@ -135,6 +136,7 @@ fn widen(episode: &mut Episode, before: &Episode) {
     if before.onset.at <= episode.onset.at {
         episode.onset = before.onset;
     }
+    episode.met_at = episode.met_at.min(before.met_at);
     if before.latest.at >= episode.latest.at {
         episode.latest = before.latest;
         episode.detail = before.detail.clone();

@@ -37,6 +37,8 @@ fn is_nothing(recollection: &Recollection) -> bool {
 pub struct Episode {
     /// The version of the rule that raised it: what the caller calls it.
     pub version: i64,
+    /// When the readings were measured by which the condition came to hold.
+    pub met_at: DateTime<Utc>,
     /// The reading with which it began.
     pub onset: Mark,
     /// Its newest reading.
@@ -104,7 +106,7 @@ pub fn step(rule: Rule<'_>, memory: &mut Memory, moment: &[Observation], armed: 
         }
     }
     match breach {
-        Some(breach) => memory.breach(rule, breach, armed),
+        Some(breach) => memory.breach(rule, at, breach, armed),
         None if !memory.channels.any_met() => memory.clear(at),
         None => Outcome::Quiet,
     }
@@ -150,13 +152,13 @@ impl Memory {
         self.version = to.version;
     }
 
-    fn breach(&mut self, rule: Rule<'_>, breach: Breach, armed: bool) -> Outcome {
+    fn breach(&mut self, rule: Rule<'_>, at: DateTime<Utc>, breach: Breach, armed: bool) -> Outcome {
         let (worst, excess) = breach.worst;
         match &mut self.open {
             Some(open) => {
                 open.latest = breach.latest;
                 (open.worst, open.excess) = worse((open.worst, open.excess), (worst, excess));
-                open.late &= !breach.on_time;
+                open.late &= !breach.run_on_time;
                 open.detail = breach.detail;
                 Outcome::Continued
             }
@@ -164,11 +166,12 @@ impl Memory {
             open => {
                 *open = Some(Episode {
                     version: rule.version,
+                    met_at: at,
                     onset: breach.onset,
                     latest: breach.latest,
                     worst,
                     excess,
-                    late: !breach.on_time,
+                    late: !breach.run_on_time,
                     detail: breach.detail,
                     cleared_at: None,
                 });
@@ -191,7 +194,7 @@ impl Memory {
 impl Breach {
     /// Two channels that are breached at one moment, the earlier channel first.
     fn and(self, other: Breach) -> Breach {
-        let on_time = self.on_time || other.on_time;
+        let run_on_time = self.run_on_time || other.run_on_time;
         let onset = if other.onset.at < self.onset.at {
             other.onset
         } else {
@@ -202,7 +205,7 @@ impl Breach {
         Breach {
             onset,
             worst,
-            on_time,
+            run_on_time,
             ..leading
         }
     }

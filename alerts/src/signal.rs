@@ -24,8 +24,10 @@ pub(crate) struct Breach {
     pub(crate) excess: f64,
     /// The worst reading since the onset, with its excess.
     pub(crate) worst: (Mark, f64),
-    /// Whether a reading of it arrived on time.
+    /// Whether a reading of this moment that breaches arrived on time.
     pub(crate) on_time: bool,
+    /// Whether a reading since the onset did.
+    pub(crate) run_on_time: bool,
     /// What an explanation needs beside the readings.
     pub(crate) detail: Option<Value>,
 }
@@ -39,6 +41,7 @@ impl Breach {
             excess,
             worst: (mark, excess),
             on_time,
+            run_on_time: on_time,
             detail: None,
         }
     }
@@ -60,7 +63,10 @@ pub(crate) fn of_limit(limit: &Limit, moment: &[Observation]) -> Option<Signal> 
         let excess = limit.bound.excess(observation.value);
         let on_time = observation.is_on_time();
         match &mut breach {
-            Some(breach) if excess <= breach.excess => breach.on_time |= on_time,
+            Some(breach) if excess <= breach.excess => {
+                breach.on_time |= on_time;
+                breach.run_on_time |= on_time;
+            }
             breach => {
                 let before = breach.as_ref().is_some_and(|breach| breach.on_time);
                 *breach = Some(Breach::at(observation.mark(), excess, on_time || before));

@@ -35,11 +35,12 @@ fn signal(change: &Value, now: Moment<'_>, moments: &[Moment<'_>]) -> Signal {
         .iter()
         .filter(|then| then.at < now.at && now.at - then.at <= within)
         .flat_map(|then| then.of(metric));
+    // Of equal ones the latest.
     let reference = before.reduce(|first: &Observation, next| {
         let further = if rise.is_some() {
-            next.value < first.value
+            next.value <= first.value
         } else {
-            next.value > first.value
+            next.value >= first.value
         };
         if further { next } else { first }
     });
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_of_equal_references_and_the_window_with_its_edge() {
+    fn the_latest_of_equal_references_and_the_window_with_its_edge() {
         let condition = json!({"kind": "change",
             "changes": [{"metric": "body_weight", "fall": 2, "within_seconds": 3 * 86400}]});
         let series = [
@@ -127,7 +128,7 @@ mod tests {
             weight(4, 78.0),
             weight(5, 78.0),
         ];
-        check(&condition, &series, &["80@0[2] 78@5760[2] 78@4320[2] 7200"]);
+        check(&condition, &series, &["80@1440[2] 78@5760[2] 78@4320[2] 7200"]);
     }
 
     #[test]

@@ -111,9 +111,10 @@ impl Change {
             return Some(if back { Signal::Back } else { Signal::Between });
         }
         let latest = observation.mark().with_figure(figure);
-        let on_time = of_metric(moment, self.metric).any(Observation::is_on_time);
+        let breaching = |o: &Observation| self.direction.beyond(reference.value, o.value) >= amount - NOISE;
+        let on_time = of_metric(moment, self.metric).any(|o| breaching(o) && o.is_on_time());
         Some(Signal::Breach(Breach {
-            onset: reference,
+            onset: reference.with_figure(figure),
             detail: Some(json!({ "from": reference, "within_seconds": self.within_seconds })),
             ..Breach::at(latest, figure / amount, on_time)
         }))

@@ -130,12 +130,11 @@ impl Course {
             let back = limit.is_cleared_by(average);
             return Some(if back { Signal::Back } else { Signal::Between });
         }
-        let on_time = of_metric(moment, limit.metric).any(Observation::is_on_time);
         let mark = latest.mark().with_figure(average);
         Some(Signal::Breach(Breach {
-            onset: sum.first,
+            onset: sum.first.with_figure(average),
             detail: Some(self.detail(sum)),
-            ..Breach::at(mark, limit.bound.excess(average), on_time)
+            ..Breach::at(mark, limit.bound.excess(average), latest.is_on_time())
         }))
     }
 

@@ -97,10 +97,11 @@ impl News2 {
             }
         }
         let scores = vitals.scores(self.scale);
-        vec![(index_key(0), self.signal(&scores, moment))]
+        let oxygen = vitals.value(Metric::SupplementalOxygen);
+        vec![(index_key(0), self.signal(&scores, oxygen, moment))]
     }
 
-    fn signal(&self, scores: &Scores, moment: &[Observation]) -> Signal {
+    fn signal(&self, scores: &Scores, oxygen: Option<f64>, moment: &[Observation]) -> Signal {
         let total = scores.total();
         let breach = self.total_at_least.is_some_and(|limit| total >= limit)
             || self
@@ -114,18 +115,17 @@ impl News2 {
             return if back { Signal::Back } else { Signal::Between };
         }
         let of_scores = |o: &&Observation| METRICS.contains(&o.metric);
-        let of = |o: &Observation| scores.of(o.metric).unwrap_or(0);
+        let of = |o: &Observation| score(o.metric, o.value, oxygen, self.scale).unwrap_or(0);
         let worst = moment
             .iter()
             .filter(of_scores)
             .reduce(|first, next| if of(next) > of(first) { next } else { first })
             .unwrap_or(&moment[0]);
-        let on_time = moment.iter().filter(of_scores).any(Observation::is_on_time);
         let figure = f64::from(total);
         let excess = figure / f64::from(self.total_at_least.unwrap_or(1).max(1));
         Signal::Breach(Breach {
             detail: Some(scores.detail(self.scale)),
-            ..Breach::at(worst.mark().with_figure(figure), excess, on_time)
+            ..Breach::at(worst.mark().with_figure(figure), excess, worst.is_on_time())
         })
     }
 }
@@ -153,13 +153,6 @@ impl Vitals {
 }
 
 impl Scores {
-    fn of(&self, metric: Metric) -> Option<u8> {
-        METRICS
-            .iter()
-            .zip(self.0)
-            .find_map(|(of, score)| score.filter(|_| *of == metric))
-    }
-
     fn total(&self) -> u8 {
         self.0.iter().flatten().sum()
     }

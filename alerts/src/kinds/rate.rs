@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::change::Direction;
 use super::{NOISE, Signals, index_key, of_metric, time_of};
-use crate::limit::comparable;
 use crate::signal::{Breach, Signal};
 use crate::{Mark, Observation};
 
@@ -81,17 +80,16 @@ impl Rate {
         let minutes = (observation.at - start.at).as_seconds_f64() / 60.0;
         let per_minute = (observation.value - start.value) / minutes;
         let ahead = observation.value + per_minute * f64::from(self.ahead_seconds) / 60.0;
-        let comparable = |value| comparable(self.metric, value);
         let (figure, limit, beyond) = match self.direction {
-            Direction::Fall(limit) => (-per_minute, limit, comparable(ahead) < comparable(self.toward)),
-            Direction::Rise(limit) => (per_minute, limit, comparable(ahead) > comparable(self.toward)),
+            Direction::Fall(limit) => (-per_minute, limit, ahead < self.toward),
+            Direction::Rise(limit) => (per_minute, limit, ahead > self.toward),
         };
         if figure < limit - NOISE || !beyond {
             return Signal::Back;
         }
         let latest = observation.mark().with_figure(figure);
         Signal::Breach(Breach {
-            onset: start,
+            onset: start.with_figure(figure),
             detail: Some(json!({ "from": start })),
             ..Breach::at(latest, figure / limit, observation.is_on_time())
         })

@@ -27,7 +27,10 @@ pub struct Repeated {
 /// The last readings of each limit's metric, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Memory(Vec<(u16, VecDeque<Mark>)>);
+pub(crate) struct Memory(Vec<(u16, VecDeque<Last>)>);
+
+/// One of the last readings, and whether it arrived on time.
+type Last = (Mark, bool);
 
 impl Repeated {
     pub(super) fn signals(&self, memory: &mut Memory, moment: &[Observation]) -> Signals {
@@ -51,27 +54,31 @@ impl Repeated {
         signals
     }
 
-    fn signal(&self, limit: &Limit, last: &mut VecDeque<Mark>, moment: &[Observation]) -> Signal {
-        last.extend(of_metric(moment, limit.metric).map(Observation::mark));
+    fn signal(&self, limit: &Limit, last: &mut VecDeque<Last>, moment: &[Observation]) -> Signal {
+        let own = || of_metric(moment, limit.metric);
+        last.extend(own().map(|observation| (observation.mark(), observation.is_on_time())));
         let oldest = time_of(moment) - TimeDelta::seconds(i64::from(self.within_seconds));
-        while last.len() > self.of as usize || last.front().is_some_and(|mark| mark.at < oldest) {
+        while last.len() > self.of as usize || last.front().is_some_and(|(mark, _)| mark.at < oldest) {
             last.pop_front();
         }
-        let breaching = || last.iter().filter(|mark| limit.is_breached_by(mark.value));
+        let breaching = || last.iter().filter(|(mark, _)| limit.is_breached_by(mark.value));
         let enough = breaching().count() >= self.times as usize;
-        let own = || of_metric(moment, limit.metric);
-        let mut breaching_own = own().filter(|observation| limit.is_breached_by(observation.value));
         let by_excess = |mark: Mark| (mark, limit.bound.excess(mark.value));
-        if let (true, Some(first)) = (enough, breaching_own.next()) {
-            let on_time = first.is_on_time() || breaching_own.clone().any(Observation::is_on_time);
-            let (latest, excess) = breaching_own
-                .map(|observation| by_excess(observation.mark()))
-                .fold(by_excess(first.mark()), worse);
-            let worst = breaching().copied().map(by_excess).reduce(worse);
+        let latest = own()
+            .filter(|observation| limit.is_breached_by(observation.value))
+            .map(|observation| by_excess(observation.mark()))
+            .reduce(worse);
+        if let (true, Some((latest, excess))) = (enough, latest) {
+            let worst = breaching().map(|(mark, _)| by_excess(*mark)).reduce(worse);
             return Signal::Breach(Breach {
-                onset: breaching().next().copied().unwrap_or(latest),
+                onset: breaching().next().map_or(latest, |(mark, _)| *mark),
                 worst: worst.unwrap_or((latest, excess)),
-                ..Breach::at(latest, excess, on_time)
+                run_on_time: breaching().any(|(_, on_time)| *on_time),
+                ..Breach::at(
+                    latest,
+                    excess,
+                    own().any(|o| limit.is_breached_by(o.value) && o.is_on_time()),
+                )
             });
         }
         let all_back = own().all(|observation| limit.is_cleared_by(observation.value));

@@ -135,7 +135,7 @@ impl TimeInRange {
                     days.0.pop_front();
                 }
             }
-            signals = self.judge(days, observation, moment);
+            signals = self.judge(days, observation);
             days.0.push_back(Day {
                 date,
                 n: 0,
@@ -158,14 +158,13 @@ impl TimeInRange {
         signals
     }
 
-    fn judge(&self, days: &Days, observation: &Observation, moment: &[Observation]) -> Signals {
+    fn judge(&self, days: &Days, observation: &Observation) -> Signals {
         let n: u32 = days.0.iter().map(|day| day.n).sum();
         let expected = f64::from(self.days) * 86_400.0 / f64::from(self.interval_seconds);
         let active = 100.0 * f64::from(n) / expected;
         if n == 0 || active < self.min_active_percent {
             return Signals::new();
         }
-        let on_time = of_metric(moment, self.metric).any(Observation::is_on_time);
         let signal = |(index, figure): (usize, &Figure)| {
             let count: u32 = days.0.iter().filter_map(|day| day.counts.get(index)).sum();
             let percent = 100.0 * f64::from(count) / f64::from(n);
@@ -180,7 +179,7 @@ impl TimeInRange {
                         "readings": n,
                         "active_percent": active.min(100.0),
                     })),
-                    ..Breach::at(mark, (percent - limit).abs() / scale, on_time)
+                    ..Breach::at(mark, (percent - limit).abs() / scale, observation.is_on_time())
                 })
             } else if figure
                 .clear

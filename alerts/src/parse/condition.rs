@@ -20,6 +20,9 @@ const MOST_DAYS: u32 = 31;
 /// The longest time over which a rate is taken, in seconds; a longer one is a change.
 const LONGEST_RATE_SECONDS: u32 = 3_600;
 
+/// How old a vital sign may be to count, unless a rule says otherwise: the 15 minutes of a set of observations.
+const NEWS2_WINDOW_SECONDS: u32 = 900;
+
 pub(super) fn condition(json: &Value, path: &str) -> Result<Condition, DefinitionError> {
     let kind: String = Fields::of_any(json, path)?.required("kind")?;
     let fields = |known: &[&str]| {
@@ -190,7 +193,7 @@ fn rate(fields: &Fields<'_>) -> Result<Rate, DefinitionError> {
         over_seconds,
         min_span_seconds: fields.within("min_span_seconds", 1..=over_seconds)?,
         toward: fields.plausible("toward", metric)?,
-        ahead_seconds: fields.seconds("ahead_seconds")?,
+        ahead_seconds: fields.seconds_or_zero("ahead_seconds")?,
         clear_after_seconds: clear_after(fields)?,
     })
 }
@@ -291,7 +294,10 @@ fn news2(fields: &Fields<'_>) -> Result<News2, DefinitionError> {
         },
         total_at_least,
         single_at_least,
-        window_seconds: fields.seconds("window_seconds")?,
+        window_seconds: match fields.given("window_seconds") {
+            Some(_) => fields.seconds("window_seconds")?,
+            None => NEWS2_WINDOW_SECONDS,
+        },
         clear_total,
         clear_after_seconds: clear_after(fields)?,
     })

@@ -1,0 +1,236 @@
+//! The engine against the slow oracle: the same episodes, however the readings arrive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::oracle::{self, series};
+use crate::parse;
+use crate::testing::{episodes, rule};
+use crate::{
+    Again, Amendment, Checkpoint, Definition, Episode, Mark, Observation, Reconciliation, Stored, Track,
+    Version, reconcile,
+};
+
+/// A patient's record of one rule: what a store would keep.
+#[derive(Default)]
+struct Record {
+    readings: BTreeMap<(DateTime<Utc>, i16, i64), Observation>,
+    episodes: Vec<Stored>,
+    withdrawn: BTreeSet<i64>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Record {
+    /// Stores a batch and has it judged. Answers the track after it.
+    fn deliver(&mut self, mut track: Track, batch: &[Observation]) -> Track {
+        let mut new = Vec::new();
+        for observation in batch {
+            let key = (observation.at, observation.metric.code(), observation.device.0);
+            if self.readings.insert(key, *observation).is_none() {
+                new.push(*observation);
+            }
+        }
+        new.sort_by_key(Observation::key);
+        let own = track.own(&new);
+        if own.is_empty() {
+            return track;
+        }
+        let (since, judged, how) = if track.is_in_order(&own) {
+            (None, track.judge(&own).episodes, Reconciliation::Exact)
+        } else {
+            match track.go_back(&own).unwrap() {
+                Again::After(after) => {
+                    let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
+                    let judged = track.judge(&track.own(&again));
+                    (Some(after), judged.episodes, Reconciliation::Exact)
+                }
+                Again::Apart(after, until) => {
+                    let around = track.own(&self.measured(after, until));
+                    let judged = track.judge_apart(&around, &own);
+                    (Some(after), judged, Reconciliation::Additive)
+                }
+            }
+        };
+        let open_or_since = |stored: &&Stored| {
+            let end = stored.episode.cleared_at;
+            end.is_none_or(|end| since.is_some_and(|since| end > since))
+        };
+        let stored: Vec<_> = self.episodes.iter().filter(open_or_since).cloned().collect();
+        for amendment in reconcile(&stored, &judged, how) {
+            self.amend(amendment);
+        }
+        if let Some(checkpoints) = track.unsaved() {
+            self.checkpoints = checkpoints.to_vec();
+        }
+        track
+    }
+
+    /// The track as another process would find it.
+    fn resume(&self, definition: &Definition) -> Track {
+        let json = serde_json::to_string(&self.checkpoints).unwrap();
+        let version = Version {
+            id: 1,
+            from: DateTime::UNIX_EPOCH,
+            until: None,
+            definition: definition.clone(),
+        };
+        let mut track = Track::new(vec![version], serde_json::from_str(&json).unwrap());
+        let readings = self.measured(track.resume_after(), DateTime::<Utc>::MAX_UTC);
+        track.judge(&track.own(&readings));
+        track
+    }
+
+    fn measured(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Observation> {
+        let within = |o: &&Observation| o.at > after && o.at <= until;
+        self.readings.values().filter(within).copied().collect()
+    }
+
+    fn amend(&mut self, amendment: Amendment) {
+        match amendment {
+            Amendment::Raise(episode) => {
+                let id = i64::try_from(self.episodes.len() + self.withdrawn.len()).unwrap();
+                self.episodes.push(Stored {
+                    id,
+                    episode: *episode,
+                });
+            }
+            Amendment::Amend { id, episode, .. } => {
+                let stored = self.episodes.iter_mut().find(|stored| stored.id == id).unwrap();
+                stored.episode = *episode;
+            }
+            Amendment::Withdraw { id } => {
+                self.withdrawn.insert(id);
+                self.episodes.retain(|stored| stored.id != id);
+            }
+        }
+        self.episodes.sort_by_key(|stored| stored.episode.met_at);
+        let open = self
+            .episodes
+            .iter()
+            .filter(|stored| stored.episode.cleared_at.is_none());
+        assert!(open.count() <= 1, "a rule has one open episode");
+    }
+}
+
+fn observation(o: &oracle::Observation) -> Observation {
+    Observation {
+        metric: o.metric,
+        at: o.at,
+        value: o.value,
+        device: o.device,
+        received_at: o.received_at,
+    }
+}
+
+/// Whether both found the same episodes. Figures may differ by the noise of summing in another order.
+fn same(found: &[Episode], expected: &[oracle::Episode]) -> bool {
+    let close = |one: Option<f64>, other: Option<f64>| match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() <= 1e-9 * one.abs().max(1.0),
+        (one, other) => one == other,
+    };
+    let mark = |mark: &Mark, reading: &oracle::Reading| {
+        (mark.metric, mark.at, mark.value) == (reading.metric, reading.at, reading.value)
+            && close(mark.figure, reading.figure)
+    };
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, expected)| {
+            mark(&found.onset, &expected.onset)
+                && mark(&found.latest, &expected.latest)
+                && mark(&found.worst, &expected.worst)
+                && found.cleared_at == expected.cleared_at
+                && found.late == expected.late
+        })
+}
+
+fn check(kind: &str, seed: u64, condition: &Value, found: &[Episode], expected: &[oracle::Episode]) {
+    if same(found, expected) {
+        return;
+    }
+    let different = found
+        .iter()
+        .zip(expected)
+        .find(|(found, expected)| !same(std::slice::from_ref(*found), std::slice::from_ref(*expected)));
+    panic!(
+        "{kind}, seed {seed}, {condition}: {} episodes, expected {}; first difference {different:#?}",
+        found.len(),
+        expected.len()
+    );
+}
+
+/// The conditions of a kind that the product takes: the oracle knows some without a duration, and some that
+/// clear where they breach.
+fn conditions(kind: &str) -> Vec<Value> {
+    let mut conditions = series::conditions(kind);
+    let all = conditions.len();
+    conditions.retain(|condition| parse::condition(condition).is_ok());
+    assert!(conditions.len() + 2 >= all, "most conditions of {kind} are taken");
+    conditions
+}
+
+/// A thousand patient-weeks in all.
+const SEEDS_OF_A_KIND: u64 = 125;
+
+#[test]
+fn the_oracle_agrees_on_a_thousand_patient_weeks() {
+    for kind in series::KINDS {
+        let mut episodes_of_kind = 0;
+        for seed in 0..SEEDS_OF_A_KIND {
+            let week = series::patient_week(seed, kind);
+            let observations: Vec<_> = week.iter().map(observation).collect();
+            for condition in conditions(kind) {
+                let expected = oracle::episodes(&condition, &week);
+                let found = episodes(&rule(condition.clone()), observations.clone());
+                check(kind, seed, &condition, &found, &expected);
+                episodes_of_kind += expected.len();
+            }
+        }
+        assert!(episodes_of_kind > 500, "{kind}: only {episodes_of_kind} episodes");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_order_any_batches_any_hand_over_the_same_episodes(
+        seed in 0_u64..10_000,
+        kind in 0..series::KINDS.len(),
+        shuffle in prop::collection::vec((0_i64..24 * 60, 1_usize..400, prop::bool::weighted(0.1)), 40),
+    ) {
+        let kind = series::KINDS[kind];
+        let week = series::patient_week(seed, kind);
+        for condition in conditions(kind) {
+            let definition = rule(condition.clone());
+            // Each reading comes up to the allowed lateness after its time; some come twice.
+            let mut arriving: Vec<_> = Vec::new();
+            for (index, o) in week.iter().enumerate() {
+                let (minutes, _, twice) = shuffle[index * 7 % shuffle.len()];
+                let late = if minutes % 3 == 0 { minutes } else { minutes % 5 };
+                arriving.push((o.at + TimeDelta::minutes(late), observation(o)));
+                if twice {
+                    arriving.push((o.at + TimeDelta::minutes(minutes), observation(o)));
+                }
+            }
+            arriving.sort_by_key(|(arrival, o)| (*arrival, o.key()));
+            let mut record = Record::default();
+            let mut track = record.resume(&definition);
+            let mut rest = &arriving[..];
+            let mut batches = shuffle.iter().cycle();
+            while !rest.is_empty() {
+                let (_, size, hand_over) = batches.next().unwrap();
+                let (batch, after) = rest.split_at((*size).min(rest.len()));
+                let batch: Vec<_> = batch.iter().map(|(_, o)| *o).collect();
+                track = record.deliver(track, &batch);
+                if *hand_over {
+                    track = record.resume(&definition);
+                }
+                rest = after;
+            }
+            let found: Vec<_> = record.episodes.iter().map(|stored| stored.episode.clone()).collect();
+            check(kind, seed, &condition, &found, &oracle::episodes(&condition, &week));
+        }
+    }
+}
