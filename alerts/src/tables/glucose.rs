@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde_json::{Value, json};
 
+use crate::Programme;
 use crate::testing::{Judged, judge, minute};
 
 type Reading = (Metric, DateTime<Utc>, f64);
@@ -198,6 +199,27 @@ fn a_sustained_low_in_both_units() {
     let [low, back] = [mg_per_dl(69.0), mg_per_dl(70.0)];
     assert!(!is_raised(rule.clone(), &[low, low, low, back, low, low, low]));
     assert!(is_raised(rule, &[low, low, low, back, low, low, low, low]));
+}
+
+#[test]
+fn what_a_meter_measures_is_enough_where_patients_use_meters() {
+    // Before dinner and two hours after; a low, and another test when it should have gone.
+    let high = [glucose(0, 16.5), glucose(130, 16.0)];
+    let low = [glucose(0, 3.5), glucose(40, 3.6)];
+    for (programme, expected) in [
+        ("diabetes-type-1", false),
+        ("diabetes-type-2", true),
+        ("diabetes-older", true),
+        ("diabetes-pregnancy", false),
+    ] {
+        for (code, readings) in [("glucose-very-high", &high), ("glucose-low", &low)] {
+            let rules = &Programme::named(programme).unwrap().rules;
+            let rule = rules.iter().find(|rule| rule.code == code).unwrap();
+            let condition = serde_json::to_value(&rule.definition.condition).unwrap();
+            let raised = !judge(condition, readings).is_empty();
+            assert_eq!(raised, expected, "{code} of {programme}");
+        }
+    }
 }
 
 /// A day of hourly values, and the first value of the next day, in which it is judged.

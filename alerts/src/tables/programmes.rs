@@ -130,8 +130,13 @@ fn time_in_range(figures: Value) -> Value {
     })
 }
 
-fn sustained_glucose(limit: Value, seconds: u32) -> Value {
-    json!({"kind": "sustained", "limits": [limit], "for_seconds": seconds, "max_gap_seconds": 1_800})
+fn sustained_glucose(limit: Value, seconds: u32, max_gap_minutes: u32) -> Value {
+    json!({
+        "kind": "sustained",
+        "limits": [limit],
+        "for_seconds": seconds,
+        "max_gap_seconds": 60 * max_gap_minutes,
+    })
 }
 
 /// Blood pressure, weight and heart: NICE NG136 and this product's clinical notes.
@@ -211,7 +216,6 @@ fn glucose() -> Vec<Row> {
     const WITH_SENSOR: [&str; 2] = ["diabetes-type-1", "diabetes-pregnancy"];
     const WITH_ANY: [&str; 2] = ["diabetes-type-2", "diabetes-older"];
     const ADULTS: [&str; 2] = ["diabetes-type-1", "diabetes-type-2"];
-    const NOT_PREGNANT: [&str; 3] = ["diabetes-type-1", "diabetes-type-2", "diabetes-older"];
     let below = |number: f64| json!({"metric": "glucose", "below": number});
     let falling = json!({
         "kind": "rate",
@@ -240,23 +244,30 @@ fn glucose() -> Vec<Row> {
         {"below": 3.0, "over_percent": 1},
         {"above": 7.8, "over_percent": 25},
     ]);
-    let very_high = sustained_glucose(json!({"metric": "glucose", "above": 13.9}), 7_200);
+    let very_high = |gap| sustained_glucose(json!({"metric": "glucose", "above": 13.9}), 7_200, gap);
     vec![
         row(&DIABETES, "glucose-very-low", High, limits(json!([below(3.0)]))),
         row(&WITH_SENSOR, "glucose-falling-fast", High, falling),
         row(
-            &NOT_PREGNANT,
+            &["diabetes-type-1"],
             "glucose-low",
             Medium,
-            sustained_glucose(below(3.9), 900),
+            sustained_glucose(below(3.9), 900, 30),
         ),
         row(
             &["diabetes-pregnancy"],
             "glucose-low",
             Medium,
-            sustained_glucose(below(3.5), 900),
+            sustained_glucose(below(3.5), 900, 30),
         ),
-        row(&DIABETES, "glucose-very-high", Medium, very_high),
+        row(
+            &WITH_ANY,
+            "glucose-low",
+            Medium,
+            sustained_glucose(below(3.9), 900, 60),
+        ),
+        row(&WITH_SENSOR, "glucose-very-high", Medium, very_high(30)),
+        row(&WITH_ANY, "glucose-very-high", Medium, very_high(240)),
         row(&ADULTS, "glucose-time-in-range", Low, time_in_range(adult)),
         row(
             &["diabetes-older"],
