@@ -12,8 +12,10 @@
 mod channel;
 mod definition;
 mod explain;
+pub mod judging;
 mod kinds;
 mod limit;
+pub mod notify;
 mod observation;
 mod parse;
 mod programme;

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use homeward_record::DeviceId;
+use homeward_alerts::Observation;
+use homeward_alerts::judging::Plans;
 use homeward_record::decode::Upload;
+use homeward_record::{DeviceId, PatientId};
 use homeward_store::{
     BatchRow, Error, Gate, GateChanges, PgPool, RejectedMessage, insert_batch, insert_rejected, mark_dirty,
-    save_states, write_episodes,
 };
 use sqlx::{Postgres, Transaction};
 
 use crate::directory::{Directory, Known};
 use crate::intake::assign;
-use crate::judge::Plans;
-use crate::lane::LaneIndex;
+use crate::lane::{LaneIndex, patients};
 use crate::message::Part;
 
 /// The open transaction of a batch.
@@ -91,7 +91,8 @@ impl Commit {
         Ok(moved)
     }
 
-    /// Writes all of the batch and commits. Only then do the rules remember what they saw.
+    /// Writes all of the batch and commits. If that fails, the rules of the batch's patients remember what is
+    /// not in the record, and have to forget it.
     pub(crate) async fn store(
         mut self,
         batch: &[Part],
@@ -100,10 +101,7 @@ impl Commit {
     ) -> Result<Committed, Error> {
         let connection = &mut *self.transaction;
         plans.bring_up_to(connection, self.gate.version).await?;
-        let patients = batch
-            .iter()
-            .flat_map(|part| part.readings.iter().map(|(patient, _)| *patient));
-        plans.load(connection, patients.collect()).await?;
+        plans.load(connection, patients(batch).collect()).await?;
 
         let mut rows: Vec<BatchRow> = Vec::with_capacity(batch.iter().map(|part| part.readings.len()).sum());
         for (index, part) in batch.iter().enumerate() {
@@ -123,16 +121,14 @@ impl Commit {
             .collect();
         mark_dirty(connection, &behind).await?;
 
-        let judgement = plans.judge(&new);
-        save_states(connection, &judgement.states).await?;
-        write_episodes(connection, &judgement.episodes, now).await?;
+        plans
+            .judge(connection, new.into_iter().map(observed), now)
+            .await?;
         insert_rejected(connection, &rejected(batch)).await?;
         self.transaction
             .commit()
             .await
             .map_err(|source| Error::new("commit a batch", source))?;
-
-        plans.remember(judgement);
         Ok(count(batch.len(), &rows, &is_new))
     }
 }
@@ -161,6 +157,17 @@ fn rows_of(index: usize, part: &Part) -> impl Iterator<Item = BatchRow> {
         context: reading.context.clone(),
         received_at: delivery.received_at,
     })
+}
+
+fn observed(row: &BatchRow) -> (PatientId, Observation) {
+    let observation = Observation {
+        metric: row.metric,
+        at: row.at,
+        value: row.value,
+        device: row.device,
+        received_at: row.received_at,
+    };
+    (row.patient, observation)
 }
 
 fn rejected(batch: &[Part]) -> Vec<RejectedMessage<'_>> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use homeward_alerts::judging::Plans;
 use homeward_record::decode::{Reason, Rejection};
 use homeward_record::{Clock, PatientId};
 use homeward_store::{Error, Fault, PgPool};
@@ -14,7 +15,6 @@ use crate::broker::{Control, Link};
 use crate::commit::{Commit, Committed};
 use crate::delivery::{Delivery, Receipt};
 use crate::directory::Directory;
-use crate::judge::Plans;
 use crate::message::{Outcome, Part};
 
 /// Readings in one transaction. At 2,000 an insert has most of the speed that it ever gets (design §6), and
@@ -101,18 +101,17 @@ impl Lane {
                 }
                 Err(error) => error,
             };
+            // The rules remember what is not in the record, or may be in it all the same.
+            self.plans.forget(patients(&batch));
             match error.fault() {
                 Fault::Conflict => waiting.push_front(batch),
                 Fault::Away => {
-                    // The commit may have happened all the same: what the rules remember is in doubt.
-                    self.plans.forget();
                     wait_for_database(&error).await;
                     waiting.push_front(batch);
                 }
-                // Perhaps not the content is at fault, but what the rules remember here.
+                // Perhaps not the content is at fault, but what the rules remembered here.
                 Fault::Content if !judged_afresh => {
                     judged_afresh = true;
-                    self.plans.forget();
                     waiting.push_front(batch);
                 }
                 Fault::Content if batch.len() > 1 => {
@@ -177,6 +176,13 @@ impl Lane {
         }
         self.link.say(said);
     }
+}
+
+/// Whose readings a batch has.
+pub(crate) fn patients(batch: &[Part]) -> impl Iterator<Item = PatientId> + '_ {
+    batch
+        .iter()
+        .flat_map(|part| part.readings.iter().map(|(patient, _)| *patient))
 }
 
 /// Another process writes the readings now.

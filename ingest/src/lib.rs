@@ -10,7 +10,6 @@ mod commit;
 mod delivery;
 mod directory;
 mod intake;
-mod judge;
 mod lane;
 mod limits;
 mod message;
@@ -19,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use homeward_alerts::judging::Plans;
 use homeward_record::Clock;
 use homeward_store::{Gate, PgPool};
 use tokio::sync::mpsc;
@@ -29,7 +29,6 @@ pub use self::broker::BrokerError;
 use self::broker::{Broker, Shared};
 use self::directory::Directory;
 use self::intake::Intake;
-use self::judge::Plans;
 use self::lane::{Lane, LaneIndex};
 pub use self::limits::Limits;
 

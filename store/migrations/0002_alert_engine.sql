@@ -33,6 +33,10 @@ CREATE TABLE plan_state (
 -- Episodes -----------------------------------------------------------------------------------------------
 
 ALTER TABLE episode
+    -- When the readings were measured by which the rule's condition came to hold.
+    ADD COLUMN met_at        timestamptz,
+    -- How far the worst reading is beyond its limit, as a share of it.
+    ADD COLUMN worst_excess  double precision,
     -- What was computed from readings, where the rule's condition does so; see the rule's kind.
     ADD COLUMN onset_figure  double precision,
     ADD COLUMN latest_figure double precision,

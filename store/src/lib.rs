@@ -5,6 +5,7 @@
 
 mod error;
 mod gate;
+mod judged;
 mod probe;
 mod readings;
 mod rejected;
@@ -30,10 +31,15 @@ use std::time::Duration;
 pub use error::{Error, Fault, fault_of};
 pub use gate::{Gate, GateChanges};
 pub use homeward_record::Point;
+pub use judged::{
+    EpisodeFacts, EpisodeWrite, JudgedEpisode, Marked, Touchable, load_touchable, write_episodes,
+};
 pub use probe::probe;
-pub use readings::{BatchRow, insert_batch, latest_times, mark_dirty};
+pub use readings::{BatchRow, insert_batch, mark_dirty};
 pub use rejected::{RejectedMessage, insert_rejected};
-pub use rules::{EpisodeWrite, PatientRule, load_rules, save_states, write_episodes};
+pub use rules::{
+    OpenSilence, Plan, PlanRule, RuleVersion, Span, StoredReading, load_plans, load_spans, save_plan_states,
+};
 pub use schema::schema_is_current;
 pub use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

@@ -101,39 +101,6 @@ pub async fn mark_dirty(connection: &mut PgConnection, rows: &[&BatchRow]) -> Re
     Ok(())
 }
 
-/// The time of the newest reading of each of these series that has one.
-pub async fn latest_times(
-    connection: &mut PgConnection,
-    series: &[(PatientId, Metric)],
-) -> Result<Vec<(PatientId, Metric, DateTime<Utc>)>, Error> {
-    let rows = sqlx::query!(
-        r#"
-        SELECT series.patient_id AS "patient_id!", series.metric AS "metric!", newest.time
-        FROM UNNEST($1::bigint[], $2::smallint[]) AS series (patient_id, metric)
-        CROSS JOIN LATERAL (
-            SELECT reading.time FROM reading
-            WHERE reading.patient_id = series.patient_id AND reading.metric = series.metric
-            ORDER BY reading.time DESC LIMIT 1
-        ) AS newest
-        "#,
-        &series.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
-        &series.iter().map(|(_, metric)| metric.code()).collect::<Vec<_>>(),
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(|source| Error::new("read the newest readings", source))?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            Some((
-                PatientId(row.patient_id),
-                Metric::from_code(row.metric)?,
-                row.time,
-            ))
-        })
-        .collect())
-}
-
 fn context_json(context: &Context) -> Option<String> {
     (!context.is_empty()).then(|| serde_json::to_string(context).expect("a context is plain data"))
 }

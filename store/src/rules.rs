@@ -1,285 +1,228 @@
-use std::sync::Arc;
+//! Care plans as those who judge readings need them.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use homeward_record::{PatientId, Point, RuleId};
+use homeward_record::{DeviceId, Metric, PatientId, Point, RuleId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::Error;
 
-/// The current version of a rule of a patient's care plan, with what it remembers.
+/// A patient's care plan with what its rules remember.
 #[derive(Clone, Debug)]
-pub struct PatientRule {
-    /// Whose care plan it belongs to.
+pub struct Plan {
+    /// Whose plan.
     pub patient: PatientId,
-    /// This version of the rule.
-    pub rule: RuleId,
-    /// Names the rule across its versions.
-    pub code: String,
-    /// The rule itself.
-    pub definition: Value,
-    /// Its state after the last reading that it judged, if that was worth saving.
+    /// The rules that are in force, by their codes.
+    pub rules: BTreeMap<String, PlanRule>,
+    /// What the rules remembered at their checkpoints, by their codes, if anything was saved.
     pub state: Option<Value>,
 }
 
-struct CurrentRule {
-    patient_id: i64,
-    rule_id: i64,
-    code: String,
-    definition: Value,
-    state: Option<Value>,
+/// A rule of a plan with all its versions.
+#[derive(Clone, Debug, Default)]
+pub struct PlanRule {
+    /// The versions, the oldest first.
+    pub versions: Vec<RuleVersion>,
+    /// The open episode of a rule of silence, which a timer raises.
+    pub silence: Option<OpenSilence>,
 }
 
-/// The current rules of these patients, by patient and code.
-pub async fn load_rules(
-    connection: &mut PgConnection,
-    patients: &[PatientId],
-) -> Result<Vec<PatientRule>, Error> {
+/// A version of a rule.
+#[derive(Clone, Debug)]
+pub struct RuleVersion {
+    /// Which.
+    pub rule: RuleId,
+    /// From when on it judges what arrives.
+    pub from: DateTime<Utc>,
+    /// Until when.
+    pub until: Option<DateTime<Utc>>,
+    /// What it says.
+    pub definition: Value,
+}
+
+/// An open episode of a rule of silence.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenSilence {
+    /// The version that it was raised by.
+    pub rule: RuleId,
+    /// The last reading before it.
+    pub onset: Point,
+    /// For how long nothing had come, in seconds.
+    pub figure: Option<f64>,
+}
+
+/// The care plans of these patients, by patient. Who has none is left out.
+pub async fn load_plans(connection: &mut PgConnection, patients: &[PatientId]) -> Result<Vec<Plan>, Error> {
     let patients: Vec<i64> = patients.iter().map(|patient| patient.0).collect();
-    let rows = sqlx::query_as!(
-        CurrentRule,
+    let failed = |source| Error::new("load care plans", source);
+    let versions = sqlx::query!(
         r#"
-        SELECT patient_id AS "patient_id!", rule_id AS "rule_id!", code AS "code!",
-               definition AS "definition!", state AS "state?"
-        FROM care_plan_rule LEFT JOIN rule_state USING (patient_id, code)
-        WHERE patient_id = ANY ($1) AND valid_until IS NULL
-        ORDER BY patient_id, code
+        SELECT patient_id, code, rule_id, valid_from, valid_until, definition
+        FROM care_plan_rule AS version
+        WHERE patient_id = ANY ($1) AND EXISTS (
+            SELECT FROM care_plan_rule AS current
+            WHERE current.patient_id = version.patient_id AND current.code = version.code
+                AND (current.valid_until IS NULL OR current.valid_until > now())
+        )
+        ORDER BY patient_id, code, version.version
+        "#,
+        &patients
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let states = sqlx::query!(
+        "SELECT patient_id, state FROM plan_state WHERE patient_id = ANY ($1)",
+        &patients
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let silences = sqlx::query!(
+        r#"
+        SELECT episode.patient_id, episode.code, rule_id, onset_at, onset_value, onset_metric, onset_figure
+        FROM episode JOIN care_plan_rule USING (rule_id)
+        WHERE episode.patient_id = ANY ($1) AND cleared_at IS NULL
+            AND definition #>> '{condition,kind}' = 'silence'
         "#,
         &patients
     )
     .fetch_all(connection)
     .await
-    .map_err(|source| Error::new("load care plans", source))?;
-    let rule = |row: CurrentRule| PatientRule {
-        patient: PatientId(row.patient_id),
-        rule: RuleId(row.rule_id),
-        code: row.code,
-        definition: row.definition,
-        state: row.state,
-    };
-    Ok(rows.into_iter().map(rule).collect())
+    .map_err(failed)?;
+
+    let mut plans: BTreeMap<i64, Plan> = BTreeMap::new();
+    for row in versions {
+        let plan = plans.entry(row.patient_id).or_insert_with(|| Plan {
+            patient: PatientId(row.patient_id),
+            rules: BTreeMap::new(),
+            state: None,
+        });
+        plan.rules
+            .entry(row.code)
+            .or_default()
+            .versions
+            .push(RuleVersion {
+                rule: RuleId(row.rule_id),
+                from: row.valid_from,
+                until: row.valid_until,
+                definition: row.definition,
+            });
+    }
+    for row in states {
+        if let Some(plan) = plans.get_mut(&row.patient_id) {
+            plan.state = Some(row.state);
+        }
+    }
+    for row in silences {
+        let rule = plans
+            .get_mut(&row.patient_id)
+            .and_then(|plan| plan.rules.get_mut(&row.code));
+        if let (Some(rule), Some(metric)) = (rule, Metric::from_code(row.onset_metric)) {
+            rule.silence = Some(OpenSilence {
+                rule: RuleId(row.rule_id),
+                onset: Point {
+                    metric,
+                    at: row.onset_at,
+                    value: row.onset_value,
+                },
+                figure: row.onset_figure,
+            });
+        }
+    }
+    Ok(plans.into_values().collect())
 }
 
-/// Saves what rules remember, with the readings that they judged.
-pub async fn save_states(
+/// Saves what the rules of patients remember, with the readings that they judged.
+pub async fn save_plan_states(
     connection: &mut PgConnection,
-    states: &[(PatientId, Arc<str>, Value)],
+    states: &[(PatientId, Value)],
 ) -> Result<(), Error> {
     if states.is_empty() {
         return Ok(());
     }
     sqlx::query!(
-        "INSERT INTO rule_state (patient_id, code, state)
-         SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::jsonb[])
-         ON CONFLICT (patient_id, code) DO UPDATE SET state = excluded.state",
-        &states.iter().map(|(patient, ..)| patient.0).collect::<Vec<_>>(),
-        &states
-            .iter()
-            .map(|(_, code, _)| code.to_string())
-            .collect::<Vec<_>>(),
-        &states.iter().map(|(.., state)| state.clone()).collect::<Vec<_>>(),
+        "INSERT INTO plan_state (patient_id, state) SELECT * FROM UNNEST($1::bigint[], $2::jsonb[])
+         ON CONFLICT (patient_id) DO UPDATE SET state = excluded.state",
+        &states.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
+        &states.iter().map(|(_, state)| state.clone()).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await
-    .map_err(|source| Error::new("save the state of rules", source))?;
+    .map_err(|source| Error::new("save what rules remember", source))?;
     Ok(())
 }
 
-/// A change of episodes that a batch of readings brought, for one patient and rule.
-#[derive(Clone, Debug, PartialEq)]
-pub enum EpisodeWrite {
-    /// A new episode; it may also have ended within the batch.
-    Insert {
-        /// The version of the rule that raised it.
-        rule: RuleId,
-        /// `high`, `medium`, `low` or `info`.
-        severity: &'static str,
-        /// Whether it comes from readings that arrived late, and so pages nobody.
-        late: bool,
-        /// The reading with which it began.
-        onset: Point,
-        /// Its newest reading.
-        latest: Point,
-        /// Its worst reading.
-        worst: Point,
-        /// Whether a late episode turned out to last until now.
-        became_current: bool,
-        /// Whether it has ended.
-        cleared: bool,
-    },
-    /// The rule's open episode goes on, or ends.
-    Update {
-        /// Its newest and its worst reading, where it has a further one.
-        further: Option<(Point, Point)>,
-        /// Whether a late episode turned out to last until now.
-        became_current: bool,
-        /// Whether it has ended.
-        cleared: bool,
-    },
-    /// A late episode that was over when it was raised turns out to be longer.
-    ExtendLate {
-        /// When it began: names it among the late episodes of the rule.
-        onset_at: DateTime<Utc>,
-        /// Its newest reading.
-        latest: Point,
-        /// Its worst reading.
-        worst: Point,
-    },
+/// A part of a series of readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// Whose readings.
+    pub patient: PatientId,
+    /// Of what.
+    pub metric: Metric,
+    /// Measured after this time.
+    pub after: DateTime<Utc>,
+    /// And until this one.
+    pub until: DateTime<Utc>,
 }
 
-/// Writes the changes of episodes, in order, and their transitions. `now` is when they are recorded.
-pub async fn write_episodes(
-    connection: &mut PgConnection,
-    writes: &[(PatientId, Arc<str>, EpisodeWrite)],
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    for (patient, code, write) in writes {
-        write_episode(connection, *patient, code, write, now)
-            .await
-            .map_err(|source| Error::new("write an episode", source))?;
+/// A reading as it is judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredReading {
+    /// Whose.
+    pub patient: PatientId,
+    /// Of what.
+    pub metric: Metric,
+    /// When it was measured.
+    pub at: DateTime<Utc>,
+    /// By what.
+    pub device: DeviceId,
+    /// The value, in the metric's stored unit.
+    pub value: f64,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+}
+
+/// The readings of these spans that count (none entered in error), by patient, time, metric and device.
+pub async fn load_spans(connection: &mut PgConnection, spans: &[Span]) -> Result<Vec<StoredReading>, Error> {
+    if spans.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
-}
-
-async fn write_episode(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    code: &str,
-    write: &EpisodeWrite,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    match write {
-        EpisodeWrite::Insert {
-            rule,
-            severity,
-            late,
-            onset,
-            latest,
-            worst,
-            became_current,
-            cleared,
-        } => {
-            let episode = sqlx::query_scalar!(
-                "INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, cleared_at,
-                     onset_at, onset_value, onset_metric, latest_at, latest_value, latest_metric,
-                     worst_at, worst_value, worst_metric)
-                 VALUES ($1, $2, $3, $4, CASE WHEN $6 THEN 'cleared' ELSE 'raised' END, $5, $7,
-                     CASE WHEN $6 THEN $7::timestamptz END, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-                 ON CONFLICT (patient_id, code) WHERE cleared_at IS NULL DO NOTHING
-                 RETURNING episode_id",
-                patient.0, rule.0, code, severity, *late && !became_current, *cleared, now,
-                onset.at, onset.value, onset.metric.code(), latest.at, latest.value, latest.metric.code(),
-                worst.at, worst.value, worst.metric.code(),
-            )
-            .fetch_optional(&mut *connection)
-            .await?;
-            let Some(episode) = episode else {
-                doubt(patient, code, "an episode that is open already is raised");
-                return Ok(());
-            };
-            let kinds = [
-                ("raised", true),
-                ("became_current", *became_current),
-                ("cleared", *cleared),
-            ];
-            insert_transitions(connection, episode, &kinds, now).await
-        }
-        EpisodeWrite::Update {
-            further,
-            became_current,
-            cleared,
-        } => {
-            let (latest, worst) = further.unzip();
-            let episode = sqlx::query!(
-                "UPDATE episode SET
-                     latest_at = COALESCE($3, latest_at), latest_value = COALESCE($4, latest_value),
-                     latest_metric = COALESCE($5, latest_metric),
-                     worst_at = COALESCE($6, worst_at), worst_value = COALESCE($7, worst_value),
-                     worst_metric = COALESCE($8, worst_metric),
-                     late = late AND NOT $9, cleared_at = CASE WHEN $10 THEN $11::timestamptz END,
-                     status = CASE WHEN NOT $10 THEN status WHEN status = 'raised' THEN 'cleared' ELSE 'closed' END
-                 WHERE patient_id = $1 AND code = $2 AND cleared_at IS NULL
-                 RETURNING episode_id, status",
-                patient.0,
-                code,
-                latest.map(|point| point.at),
-                latest.map(|point| point.value),
-                latest.map(|point| point.metric.code()),
-                worst.map(|point| point.at),
-                worst.map(|point| point.value),
-                worst.map(|point| point.metric.code()),
-                *became_current,
-                *cleared,
-                now,
-            )
-            .fetch_optional(&mut *connection)
-            .await?;
-            let Some(episode) = episode else {
-                doubt(patient, code, "an episode that is not open goes on");
-                return Ok(());
-            };
-            let closed = *cleared && episode.status == "closed";
-            let kinds = [
-                ("became_current", *became_current),
-                ("cleared", *cleared),
-                ("closed", closed),
-            ];
-            insert_transitions(connection, episode.episode_id, &kinds, now).await
-        }
-        EpisodeWrite::ExtendLate {
-            onset_at,
-            latest,
-            worst,
-        } => {
-            sqlx::query!(
-                "UPDATE episode SET latest_at = $4, latest_value = $5, latest_metric = $6,
-                     worst_at = $7, worst_value = $8, worst_metric = $9
-                 WHERE episode_id = (SELECT max(episode_id) FROM episode
-                     WHERE patient_id = $1 AND code = $2 AND onset_at = $3)",
-                patient.0,
-                code,
-                onset_at,
-                latest.at,
-                latest.value,
-                latest.metric.code(),
-                worst.at,
-                worst.value,
-                worst.metric.code(),
-            )
-            .execute(&mut *connection)
-            .await?;
-            Ok(())
-        }
-    }
-}
-
-/// What a rule remembers and its episodes disagree: somebody changed one of them by hand, or restored a part.
-/// That must not keep readings out of the record.
-fn doubt(patient: PatientId, code: &str, what: &str) {
-    tracing::error!(patient_id = %patient, code, what, "the record and what a rule remembers disagree");
-}
-
-async fn insert_transitions(
-    connection: &mut PgConnection,
-    episode: i64,
-    kinds: &[(&str, bool)],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let kinds: Vec<String> = kinds
-        .iter()
-        .filter(|(_, happened)| *happened)
-        .map(|(kind, _)| (*kind).to_owned())
-        .collect();
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "INSERT INTO episode_transition (episode_id, kind, at) SELECT $1, kind, $3 FROM UNNEST($2::text[]) AS kind",
-        episode,
-        &kinds,
-        now
+    let rows = sqlx::query!(
+        r#"
+        SELECT span.patient_id AS "patient_id!", span.metric AS "metric!", reading.time, reading.device_id,
+               reading.value, reading.received_at
+        FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[])
+            AS span (patient_id, metric, after, until)
+        CROSS JOIN LATERAL (
+            SELECT time, device_id, value, received_at FROM reading
+            WHERE reading.patient_id = span.patient_id AND reading.metric = span.metric
+                AND time > span.after AND time <= span.until
+                -- Says the same of all, so that most chunks need not be looked at for each.
+                AND time > $5 AND NOT entered_in_error
+        ) AS reading
+        ORDER BY span.patient_id, reading.time, span.metric, reading.device_id
+        "#,
+        &spans.iter().map(|span| span.patient.0).collect::<Vec<_>>(),
+        &spans.iter().map(|span| span.metric.code()).collect::<Vec<_>>(),
+        &spans.iter().map(|span| span.after).collect::<Vec<_>>(),
+        &spans.iter().map(|span| span.until).collect::<Vec<_>>(),
+        spans.iter().map(|span| span.after).min(),
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read what rules judge again", source))?;
+    let readings = rows.into_iter().filter_map(|row| {
+        Some(StoredReading {
+            patient: PatientId(row.patient_id),
+            metric: Metric::from_code(row.metric)?,
+            at: row.time,
+            device: DeviceId(row.device_id),
+            value: row.value,
+            received_at: row.received_at,
+        })
+    });
+    Ok(readings.collect())
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::TestDatabase;
-use crate::{GateChanges, devices, load_rules};
+use crate::{GateChanges, devices, load_plans};
 
 fn at(hour: u32) -> DateTime<Utc> {
     let midnight: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
@@ -212,11 +212,11 @@ async fn a_rule_set_again_is_its_next_version() {
         )
         .await
         .unwrap();
-        let current = load_rules(&mut connection, &[patient]).await.unwrap();
-        let codes: Vec<&str> = current.iter().map(|rule| rule.code.as_str()).collect();
-        assert_eq!(codes, ["a", "b"]);
-        assert!(current.iter().all(|rule| rule.definition == *definition));
-        versions.extend(current.iter().map(|rule| rule.rule));
+        let plan = load_plans(&mut connection, &[patient]).await.unwrap().remove(0);
+        assert!(plan.rules.keys().eq(["a", "b"]));
+        let current = plan.rules.values().map(|rule| rule.versions.last().unwrap());
+        assert!(current.clone().all(|version| version.definition == *definition));
+        versions.extend(current.map(|version| version.rule));
     }
     versions.sort();
     versions.dedup();

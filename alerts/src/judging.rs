@@ -1,0 +1,536 @@
+//! Judging what a batch of new readings means for the record, within the transaction that stores them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use homeward_record::{PatientId, RuleId};
+use homeward_store::{
+    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule, Span,
+    StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
+};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
+use crate::{Again, Checkpoint, Condition, Definition, Episode, Mark, Observation, Track, Version};
+
+/// Patients whose plans are kept in memory before all of them are forgotten: some kilobytes each.
+const MAX_PATIENTS: usize = 50_000;
+
+/// The care plans of some patients, with what each rule remembers.
+///
+/// After [`Plans::judge`] they are those of the record only if its transaction is committed; else
+/// [`Plans::forget`] the patients.
+#[derive(Default)]
+pub struct Plans {
+    patients: HashMap<PatientId, Vec<LiveRule>>,
+    /// The version of the gate at which they were right.
+    version: i64,
+}
+
+struct LiveRule {
+    code: Arc<str>,
+    track: Track,
+    /// What severity each version gives its episodes.
+    severities: Vec<(i64, &'static str)>,
+}
+
+/// What judging a rule brought, for the record to be brought in line with.
+struct Finding {
+    patient: PatientId,
+    code: Arc<str>,
+    episodes: Vec<Episode>,
+    /// From when on the episodes are all that there are; none: only the open one may have changed.
+    since: Option<DateTime<Utc>>,
+    how: Reconciliation,
+}
+
+/// A rule that has to judge some readings again.
+struct Revision {
+    patient: PatientId,
+    rule: usize,
+    overtaken: Vec<Observation>,
+    again: Again,
+}
+
+impl Plans {
+    /// Forgets the plans that changed since they were loaded.
+    pub async fn bring_up_to(&mut self, connection: &mut PgConnection, version: i64) -> Result<(), Error> {
+        if self.version == version {
+            return Ok(());
+        }
+        let changes = GateChanges::since(connection, self.version).await?;
+        if changes.everything {
+            self.patients.clear();
+        }
+        self.forget(changes.patients);
+        self.version = version;
+        Ok(())
+    }
+
+    /// Forgets patients: what the record holds is not known to be what is remembered here.
+    pub fn forget(&mut self, patients: impl IntoIterator<Item = PatientId>) {
+        for patient in patients {
+            self.patients.remove(&patient);
+        }
+    }
+
+    /// Loads the plans of patients that are not in memory. To be called before the readings that are to be
+    /// judged are stored: those that are stored by now have been judged.
+    pub async fn load(
+        &mut self,
+        connection: &mut PgConnection,
+        patients: HashSet<PatientId>,
+    ) -> Result<(), Error> {
+        let mut missing: Vec<_> = patients.iter().copied().collect();
+        missing.retain(|patient| !self.patients.contains_key(patient));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if self.patients.len() + missing.len() > MAX_PATIENTS {
+            // All of these, since now all are missing.
+            self.patients.clear();
+            missing = patients.into_iter().collect();
+        }
+        missing.sort_unstable();
+        let plans = load_plans(connection, &missing).await?;
+        // Patients without a plan are remembered too, as such.
+        self.patients
+            .extend(missing.into_iter().map(|patient| (patient, Vec::new())));
+        let mut spans = Vec::new();
+        for plan in plans {
+            let patient = plan.patient;
+            let rules = rules_of(plan);
+            for rule in &rules {
+                spans.extend(rule.spans(patient, rule.track.resume_after(), DateTime::<Utc>::MAX_UTC));
+            }
+            self.patients.insert(patient, rules);
+        }
+        for (patient, readings) in read(connection, spans).await? {
+            for rule in self.patients.get_mut(&patient).into_iter().flatten() {
+                let after = rule.track.resume_after();
+                let mut own = rule.track.own(&readings);
+                own.retain(|observation| observation.at > after);
+                // What it finds is in the record.
+                rule.track.judge(&own);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges new readings, which are stored, and writes what follows: episodes, and what rules remember.
+    /// `now` is when it is recorded.
+    pub async fn judge(
+        &mut self,
+        connection: &mut PgConnection,
+        new: impl IntoIterator<Item = (PatientId, Observation)>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let mut by_patient: BTreeMap<PatientId, Vec<Observation>> = BTreeMap::new();
+        for (patient, observation) in new {
+            if self.patients.get(&patient).is_some_and(|rules| !rules.is_empty()) {
+                by_patient.entry(patient).or_default().push(observation);
+            }
+        }
+        let (mut findings, mut revisions) = (Vec::new(), Vec::new());
+        for (patient, observations) in &mut by_patient {
+            observations.sort_unstable_by_key(Observation::key);
+            let rules = self.patients.get_mut(patient).into_iter().flatten();
+            for (index, rule) in rules.enumerate() {
+                let own = rule.track.own(observations);
+                if own.is_empty() {
+                    continue;
+                }
+                if rule.track.is_in_order(&own) {
+                    let judged = rule.track.judge(&own);
+                    if judged.touched {
+                        findings.push(rule.finding(*patient, judged.episodes, None, Reconciliation::Exact));
+                    }
+                } else if let Some(again) = rule.track.go_back(&own) {
+                    revisions.push(Revision {
+                        patient: *patient,
+                        rule: index,
+                        overtaken: own,
+                        again,
+                    });
+                }
+            }
+        }
+        findings.extend(self.revise(connection, revisions).await?);
+        let writes = self.writes(connection, &findings).await?;
+        write_episodes(connection, writes, now).await?;
+        let states = by_patient.keys().filter_map(|patient| self.unsaved(*patient));
+        save_plan_states(connection, &states.collect::<Vec<_>>()).await
+    }
+
+    /// Judges again all that a patient's rules remember since a time, after readings have been changed.
+    pub async fn judge_again(
+        &mut self,
+        connection: &mut PgConnection,
+        patient: PatientId,
+        changed: Observation,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let mut revisions = Vec::new();
+        let rules = self.patients.get_mut(&patient).into_iter().flatten();
+        for (index, rule) in rules.enumerate() {
+            let overtaken = rule.track.own(&[changed]);
+            if let Some(again) = rule.track.go_back(&overtaken) {
+                revisions.push(Revision {
+                    patient,
+                    rule: index,
+                    overtaken,
+                    again,
+                });
+            }
+        }
+        let findings = self.revise(connection, revisions).await?;
+        let writes = self.writes(connection, &findings).await?;
+        write_episodes(connection, writes, now).await?;
+        let state = self.unsaved(patient);
+        save_plan_states(connection, state.as_slice()).await
+    }
+
+    /// Judges again what newer readings have overtaken.
+    async fn revise(
+        &mut self,
+        connection: &mut PgConnection,
+        revisions: Vec<Revision>,
+    ) -> Result<Vec<Finding>, Error> {
+        let mut spans = Vec::new();
+        for revision in &revisions {
+            let (after, until) = revision.again.span();
+            if let Some(rule) = self
+                .patients
+                .get(&revision.patient)
+                .and_then(|rules| rules.get(revision.rule))
+            {
+                spans.extend(rule.spans(revision.patient, after, until));
+            }
+        }
+        let readings = read(connection, spans).await?;
+        let mut findings = Vec::new();
+        for revision in revisions {
+            let Revision {
+                patient,
+                rule,
+                overtaken,
+                again,
+            } = revision;
+            let (after, until) = again.span();
+            let readings = readings.get(&patient).map_or(&[][..], Vec::as_slice);
+            let Some(rule) = self
+                .patients
+                .get_mut(&patient)
+                .and_then(|rules| rules.get_mut(rule))
+            else {
+                continue;
+            };
+            let mut own = rule.track.own(readings);
+            own.retain(|observation| observation.at > after && observation.at <= until);
+            let (episodes, how) = match again {
+                Again::After(_) => (rule.track.judge(&own).episodes, Reconciliation::Exact),
+                Again::Apart(..) => (rule.track.judge_apart(&own, &overtaken), Reconciliation::Additive),
+            };
+            findings.push(rule.finding(patient, episodes, Some(after), how));
+        }
+        Ok(findings)
+    }
+
+    /// What has to be written so that the record has the episodes that were found.
+    async fn writes(
+        &self,
+        connection: &mut PgConnection,
+        findings: &[Finding],
+    ) -> Result<Vec<EpisodeWrite>, Error> {
+        let touchable: Vec<_> = findings
+            .iter()
+            .map(|finding| Touchable {
+                patient: finding.patient,
+                code: &finding.code,
+                ended_after: finding.since,
+            })
+            .collect();
+        let mut stored: HashMap<(PatientId, String), Vec<Stored>> = HashMap::new();
+        for episode in load_touchable(connection, &touchable).await? {
+            let JudgedEpisode {
+                patient,
+                code,
+                episode: id,
+                facts,
+            } = episode;
+            let episode = episode_of(facts);
+            stored
+                .entry((patient, code))
+                .or_default()
+                .push(Stored { id, episode });
+        }
+        let mut writes = Vec::new();
+        for finding in findings {
+            let Finding {
+                patient,
+                code,
+                episodes,
+                how,
+                ..
+            } = finding;
+            let stored = stored.remove(&(*patient, code.to_string())).unwrap_or_default();
+            let rule = self
+                .patients
+                .get(patient)
+                .and_then(|rules| rules.iter().find(|rule| rule.code == *code));
+            let amendments = reconcile(&stored, episodes, *how);
+            writes.extend(amendments.into_iter().filter_map(|amendment| {
+                Some(match amendment {
+                    Amendment::Withdraw { id } => EpisodeWrite::Withdraw { episode: id },
+                    Amendment::Amend { id, episode, change } => EpisodeWrite::Update {
+                        episode: id,
+                        facts: facts_of(*episode),
+                        kinds: kinds_of(change),
+                    },
+                    Amendment::Raise(episode) => EpisodeWrite::Insert {
+                        patient: *patient,
+                        code: code.to_string(),
+                        severity: rule?.severity(episode.version),
+                        facts: facts_of(*episode),
+                    },
+                })
+            }));
+        }
+        Ok(writes)
+    }
+
+    /// What the record has to keep of a patient's rules, if that has changed.
+    fn unsaved(&mut self, patient: PatientId) -> Option<(PatientId, Value)> {
+        let rules = self.patients.get_mut(&patient)?;
+        let mut changed = false;
+        for rule in rules.iter_mut() {
+            changed |= rule.track.unsaved().is_some();
+        }
+        let checkpoints: BTreeMap<&str, &[Checkpoint]> = rules
+            .iter()
+            .map(|rule| (&*rule.code, rule.track.checkpoints()))
+            .collect();
+        changed.then(|| {
+            let json = serde_json::to_value(checkpoints).expect("checkpoints are plain data");
+            (patient, json)
+        })
+    }
+}
+
+impl LiveRule {
+    fn spans(
+        &self,
+        patient: PatientId,
+        after: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> impl Iterator<Item = Span> {
+        self.track.metrics().iter().map(move |metric| Span {
+            patient,
+            metric: *metric,
+            after,
+            until,
+        })
+    }
+
+    fn finding(
+        &self,
+        patient: PatientId,
+        episodes: Vec<Episode>,
+        since: Option<DateTime<Utc>>,
+        how: Reconciliation,
+    ) -> Finding {
+        Finding {
+            patient,
+            code: Arc::clone(&self.code),
+            episodes,
+            since,
+            how,
+        }
+    }
+
+    fn severity(&self, version: i64) -> &'static str {
+        let of = self.severities.iter().find(|(id, _)| *id == version);
+        of.or(self.severities.last())
+            .map_or("medium", |(_, severity)| severity)
+    }
+}
+
+impl Again {
+    fn span(self) -> (DateTime<Utc>, DateTime<Utc>) {
+        match self {
+            Again::After(after) => (after, DateTime::<Utc>::MAX_UTC),
+            Again::Apart(after, until) => (after, until),
+        }
+    }
+}
+
+/// The rules of a plan. One that this version cannot read judges nothing, and says so; it must not stop the
+/// others.
+fn rules_of(plan: Plan) -> Vec<LiveRule> {
+    let Plan {
+        patient,
+        rules,
+        state,
+    } = plan;
+    let mut state = match state {
+        Some(Value::Object(state)) => state,
+        _ => serde_json::Map::new(),
+    };
+    let rules = rules.into_iter().filter_map(|(code, rule)| {
+        let saved = state.remove(&code).unwrap_or_else(|| Value::Array(Vec::new()));
+        let checkpoints: Vec<Checkpoint> = serde_json::from_value(saved).unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(patient_id = %patient, code, error, "a rule forgot what it knew");
+            Vec::new()
+        });
+        live_rule(patient, code, rule, checkpoints)
+    });
+    rules.collect()
+}
+
+fn live_rule(
+    patient: PatientId,
+    code: String,
+    rule: PlanRule,
+    checkpoints: Vec<Checkpoint>,
+) -> Option<LiveRule> {
+    let PlanRule { versions, silence } = rule;
+    let mut readable = Vec::new();
+    for version in versions {
+        match Definition::parse(&version.definition) {
+            Ok(definition) => readable.push(Version {
+                id: version.rule.0,
+                from: version.from,
+                until: version.until,
+                definition,
+            }),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(patient_id = %patient, code, rule_id = %version.rule, error, "a rule is not readable");
+            }
+        }
+    }
+    let last = readable.last()?;
+    let is_silence = matches!(last.definition.condition, Condition::Silence(_));
+    let severities = readable
+        .iter()
+        .map(|version| (version.id, version.definition.severity.as_str()));
+    let severities = severities.collect();
+    let mut track = Track::new(readable, checkpoints);
+    if let Some(open) = silence.filter(|_| is_silence) {
+        track.set_open(silent_episode(open));
+    }
+    Some(LiveRule {
+        code: code.into(),
+        track,
+        severities,
+    })
+}
+
+fn silent_episode(open: OpenSilence) -> Episode {
+    let mark = mark((open.onset, open.figure));
+    Episode {
+        version: open.rule.0,
+        met_at: mark.at,
+        onset: mark,
+        latest: mark,
+        worst: mark,
+        excess: 0.0,
+        late: false,
+        detail: None,
+        cleared_at: None,
+    }
+}
+
+/// The readings of spans that may overlap, by patient and in their order.
+async fn read(
+    connection: &mut PgConnection,
+    mut spans: Vec<Span>,
+) -> Result<HashMap<PatientId, Vec<Observation>>, Error> {
+    // One span for each series, from the earliest to the latest of all.
+    spans.sort_unstable();
+    spans.dedup_by(|next, kept| {
+        let same = (kept.patient, kept.metric) == (next.patient, next.metric);
+        if same {
+            kept.until = kept.until.max(next.until);
+        }
+        same
+    });
+    let mut readings: HashMap<PatientId, Vec<Observation>> = HashMap::new();
+    for reading in load_spans(connection, &spans).await? {
+        let observation = observation(&reading);
+        readings.entry(reading.patient).or_default().push(observation);
+    }
+    Ok(readings)
+}
+
+fn observation(reading: &StoredReading) -> Observation {
+    let StoredReading {
+        metric,
+        at,
+        device,
+        value,
+        received_at,
+        ..
+    } = *reading;
+    Observation {
+        metric,
+        at,
+        value,
+        device,
+        received_at,
+    }
+}
+
+fn kinds_of(change: Change) -> Vec<&'static str> {
+    let kinds = [
+        ("amended", change.amended),
+        ("reopened", change.reopened),
+        ("became_current", change.became_current),
+        ("cleared", change.cleared),
+    ];
+    kinds
+        .into_iter()
+        .filter_map(|(kind, happened)| happened.then_some(kind))
+        .collect()
+}
+
+fn mark((point, figure): homeward_store::Marked) -> Mark {
+    Mark {
+        metric: point.metric,
+        at: point.at,
+        value: point.value,
+        figure,
+    }
+}
+
+fn episode_of(facts: EpisodeFacts) -> Episode {
+    Episode {
+        version: facts.rule.0,
+        met_at: facts.met_at,
+        onset: mark(facts.onset),
+        latest: mark(facts.latest),
+        worst: mark(facts.worst),
+        excess: facts.worst_excess,
+        late: facts.late,
+        detail: facts.detail,
+        cleared_at: facts.ended_at,
+    }
+}
+
+fn facts_of(episode: Episode) -> EpisodeFacts {
+    let marked = |mark: Mark| (mark.point(), mark.figure);
+    EpisodeFacts {
+        rule: RuleId(episode.version),
+        met_at: episode.met_at,
+        onset: marked(episode.onset),
+        latest: marked(episode.latest),
+        worst: marked(episode.worst),
+        worst_excess: episode.excess,
+        late: episode.late,
+        detail: episode.detail,
+        ended_at: episode.cleared_at,
+    }
+}
