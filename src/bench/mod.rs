@@ -8,6 +8,7 @@ mod alerts;
 mod load;
 mod mqtt;
 mod report;
+mod rules;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +34,8 @@ use self::report::{Quantiles, Report};
 const COPY_ROWS: u64 = 1_000_000;
 /// Connections that publish ten readings a message.
 const BULK_CONNECTIONS: usize = 200;
+/// How often that is measured, with rules and without.
+const ROUNDS: u8 = 2;
 /// Connections that publish one reading a message.
 const SINGLE_CONNECTIONS: usize = 1_000;
 /// Messages that a device has unacknowledged, as common clients have by default or more.
@@ -97,6 +100,8 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
             .map(|(_, device)| device.clone())
             .collect::<Vec<_>>()
     };
+    // Those behind the ones that have been used.
+    let unruled = |count: usize| enrolled(2 * BULK_CONNECTIONS + count).split_off(2 * BULK_CONNECTIONS);
     let connection_bytes = idle_connection_bytes(&server, &enrolled(IDLE_CONNECTIONS)).await?;
 
     let saturated = |readings, hours| Shape {
@@ -105,11 +110,26 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
         pace: None,
         first_reading: first(hours),
     };
-    progress("loading with ten readings a message");
-    let connected = load::connect(server.mqtt, &enrolled(BULK_CONNECTIONS)).await?;
-    let bulk = load::run(connected, saturated(10, 4), warm_up, measured).await?;
+    let (plain, ruled) = (
+        enrolled(BULK_CONNECTIONS),
+        enrolled(2 * BULK_CONNECTIONS).split_off(BULK_CONNECTIONS),
+    );
+    rules::give_nine(&mut connection, &devices[BULK_CONNECTIONS..2 * BULK_CONNECTIONS]).await?;
+    let (mut bulk, mut judged) = (0.0, 0.0);
+    // In turn, since a table that grows takes rows more slowly.
+    for round in 0..ROUNDS {
+        for (devices, what, sum) in [
+            (&plain, "no rules", &mut bulk),
+            (&ruled, "nine rules for each patient", &mut judged),
+        ] {
+            progress(&format!("loading with ten readings a message, {what}"));
+            let connected = load::connect(server.mqtt, devices).await?;
+            let load = load::run(connected, saturated(10, 7 - i64::from(round)), warm_up, measured).await?;
+            *sum += load.rate() / f64::from(ROUNDS);
+        }
+    }
     progress("loading with one reading a message");
-    let connected = load::connect(server.mqtt, &enrolled(SINGLE_CONNECTIONS)).await?;
+    let connected = load::connect(server.mqtt, &unruled(SINGLE_CONNECTIONS)).await?;
     let single = load::run(connected, saturated(1, 2), warm_up, measured).await?;
 
     progress("measuring latency at half of that");
@@ -119,7 +139,7 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
         pace: Some(pace),
         ..saturated(1, 1)
     };
-    let connected = load::connect(server.mqtt, &enrolled(SINGLE_CONNECTIONS)).await?;
+    let connected = load::connect(server.mqtt, &unruled(SINGLE_CONNECTIONS)).await?;
     let between = measured.div_f64(f64::from(u32::try_from(ALERTS)?));
     let alerting = async {
         tokio::time::sleep(warm_up).await;
@@ -131,8 +151,10 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
     Ok(Report {
         machine: report::machine(),
         copy_rows_per_second: copy_rate,
-        bulk_readings_per_second: bulk.rate(),
-        bulk_ratio: bulk.rate() / copy_rate,
+        bulk_readings_per_second: bulk,
+        bulk_ratio: bulk / copy_rate,
+        judged_readings_per_second: judged,
+        judged_ratio: judged / copy_rate,
         single_readings_per_second: single.rate(),
         single_ratio: single.rate() / copy_rate,
         half_load_readings_per_second: half.rate(),

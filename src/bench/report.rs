@@ -12,6 +12,9 @@ pub(super) struct Report {
     /// Acknowledged readings, ten a message.
     pub(super) bulk_readings_per_second: f64,
     pub(super) bulk_ratio: f64,
+    /// The same with nine rules for each patient that all look at every reading.
+    pub(super) judged_readings_per_second: f64,
+    pub(super) judged_ratio: f64,
     /// Acknowledged readings, one a message.
     pub(super) single_readings_per_second: f64,
     pub(super) single_ratio: f64,
@@ -67,6 +70,8 @@ impl fmt::Display for Report {
             self.bulk_readings_per_second,
             self.bulk_ratio,
         )?;
+        let judged = "acknowledged readings, 10 a message, nine rules";
+        rate(f, judged, self.judged_readings_per_second, self.judged_ratio)?;
         let single = "acknowledged readings, 1 a message, 1,000 connections";
         rate(f, single, self.single_readings_per_second, self.single_ratio)?;
         writeln!(

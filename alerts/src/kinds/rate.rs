@@ -52,6 +52,10 @@ mod per_minute {
     }
 }
 
+/// The most readings that are kept to take a rate from: of a 15-minute rate, four a second. Readings that follow
+/// each other more closely are judged all the same, but not every one is taken as a start.
+const MOST_STARTS: i32 = 3_600;
+
 /// The readings of the time over which the rate is taken, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -68,7 +72,10 @@ impl Rate {
             memory.0.pop_front();
         }
         let start = memory.0.front().copied();
-        memory.0.push_back(observation.mark());
+        let apart = TimeDelta::seconds(i64::from(self.over_seconds)) / MOST_STARTS;
+        if memory.0.back().is_none_or(|last| at - last.at >= apart) {
+            memory.0.push_back(observation.mark());
+        }
         let min_span = TimeDelta::seconds(i64::from(self.min_span_seconds));
         let Some(start) = start.filter(|start| at - start.at >= min_span) else {
             return Signals::new();
