@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what only the tests need: MQTT clients of other people, for which Homeward must be an ordinary
-# broker. Does nothing, quickly, when all is there. They are
+# broker, and a mail server. Does nothing, quickly, when all is there. They are
 #
 #     mosquitto_pub                    of Debian's package mosquitto-clients
-#     target/test-tools/bin/python     with the Python library paho-mqtt
+#     target/test-tools/bin/python     with the Python libraries paho-mqtt and aiosmtpd
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -47,13 +47,13 @@ install_on_debian() {
 install_library() {
   local python log
   python=$(find_python) || fail "there is no Python that can make virtual environments (python3-venv on Debian)"
-  say "making a Python environment with $(grep --only-matching '^[^ ]*' "$requirements") in $tools"
+  say "making a Python environment with $(grep --only-matching '^[^ ]*' "$requirements" | xargs) in $tools"
   log=$(mktemp)
   {
     rm -rf -- "$tools" && mkdir -p -- "$(dirname -- "$tools")" && "$python" -m venv -- "$tools" &&
       "$tools/bin/python" -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
         --requirement "$requirements"
-  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f -- "$log"; fail "the library could not be installed"; }
+  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f -- "$log"; fail "the libraries could not be installed"; }
   rm -f -- "$log"
   cp -- "$requirements" "$tools/installed"
 }

@@ -26,6 +26,8 @@ mod signal;
 mod track;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 #[path = "../../tests/oracle/mod.rs"]
 mod oracle;
 #[cfg(test)]

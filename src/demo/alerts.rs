@@ -48,7 +48,9 @@ impl Follower {
         let mut connection = pool.acquire().await.context("could not reach the database")?;
         loop {
             let page = transitions_after(&mut connection, self.seen, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
             self.seen = last.id;
             for (transition, episode) in &page {
                 if self.is_news(transition, episode) {

@@ -7,6 +7,7 @@
 
 mod care_plan;
 mod device;
+mod receiver;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::devices::Assignment;
 
 pub use care_plan::{NewRule, set_rules};
 pub use device::{ListedDevice, NewDevice, add_devices, assign_device, list_devices, revoke_device};
+pub use receiver::{ListedReceiver, NewReceiver, add_receiver, disable_receiver, list_receivers};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub enum AdminError {
     /// The change refers to something that is not in the record.
     #[error("there is no {what} {id}")]
     Unknown {
-        /// `patient`, `device`, `organisation` or `token`.
+        /// `patient`, `device`, `organisation`, `receiver` or `token`.
         what: &'static str,
         /// Its identifier.
         id: i64,

@@ -3,7 +3,6 @@
 mod deliver;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -14,46 +13,15 @@ pub use deliver::{
     mark_failed, mark_sent, postpone, usage,
 };
 
-/// What somebody has to do with alerts, and so when an episode is told to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Whoever works on the list of alerts.
-    Team,
-    /// Who leads them.
-    Lead,
-    /// Who is called when nobody else takes an alert up.
-    OnCall,
-}
-
-impl Role {
-    /// The name in the record and in rules.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Team => "team",
-            Role::Lead => "lead",
-            Role::OnCall => "on_call",
-        }
-    }
-}
-
-/// One level of an escalation. In a rule's JSON: `{"after_seconds": 900, "to": "lead"}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Level {
-    /// For how long the episode must have been raised, and nobody have taken it up.
-    pub after_seconds: u32,
-    /// Who is told then.
-    pub to: Role,
-}
-
 /// Who is told of the episodes of a rule that says nothing about it.
 #[derive(Clone, Copy, Debug)]
 pub struct DefaultEscalation {
     /// Of episodes of this severity.
     pub severity: &'static str,
-    /// The levels, by their time. None: the episodes are on the work list, and nobody is told.
-    pub levels: &'static [Level],
+    /// For how many seconds the episode must have been raised, and nobody have taken it up; and the role of
+    /// those who are told then: `team`, `lead` or `on_call`. None: the episodes are on the work list, and nobody
+    /// is told.
+    pub levels: &'static [(u32, &'static str)],
     /// After how many seconds those who were told last are told again, until somebody takes the episode up.
     pub repeat_seconds: Option<u32>,
 }
@@ -64,16 +32,12 @@ pub struct DefaultEscalation {
 pub const DEFAULT_ESCALATION: [DefaultEscalation; 4] = [
     DefaultEscalation {
         severity: "high",
-        levels: &[
-            level(0, Role::Team),
-            level(15 * 60, Role::Lead),
-            level(60 * 60, Role::OnCall),
-        ],
+        levels: &[(0, "team"), (15 * 60, "lead"), (60 * 60, "on_call")],
         repeat_seconds: Some(15 * 60),
     },
     DefaultEscalation {
         severity: "medium",
-        levels: &[level(0, Role::Team), level(4 * 60 * 60, Role::Lead)],
+        levels: &[(0, "team"), (4 * 60 * 60, "lead")],
         repeat_seconds: None,
     },
     DefaultEscalation {
@@ -88,17 +52,15 @@ pub const DEFAULT_ESCALATION: [DefaultEscalation; 4] = [
     },
 ];
 
-const fn level(after_seconds: u32, to: Role) -> Level {
-    Level { after_seconds, to }
-}
-
-/// [`DEFAULT_ESCALATION`] as SQL reads it: the levels of each severity.
+/// [`DEFAULT_ESCALATION`] as rules say it: the levels of each severity.
 fn default_levels() -> Value {
-    let levels = DEFAULT_ESCALATION.iter();
-    levels
-        .map(|default| (default.severity.to_owned(), json!(default.levels)))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    let mut by_severity = serde_json::Map::new();
+    for default in DEFAULT_ESCALATION {
+        let levels = default.levels.iter();
+        let levels = levels.map(|(after, to)| json!({"after_seconds": after, "to": to}));
+        by_severity.insert(default.severity.to_owned(), levels.collect());
+    }
+    by_severity.into()
 }
 
 /// Begins to escalate episodes that were raised, became current or were reopened: whoever is to be told at
