@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use homeward_record::{PatientId, RuleId};
+use homeward_store::corrections;
+use homeward_store::history::ReadingPlace;
 use homeward_store::{
-    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule, Span,
+    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, PgPool, Plan, PlanRule, Span,
     StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
 };
 use serde_json::Value;
@@ -44,6 +46,8 @@ struct Finding {
     /// From when on the episodes are all that there are; none: only the open one may have changed.
     since: Option<DateTime<Utc>>,
     how: Reconciliation,
+    /// Only episodes that last at this time are concerned.
+    around: Option<DateTime<Utc>>,
 }
 
 /// A rule that has to judge some readings again.
@@ -164,28 +168,32 @@ impl Plans {
         save_plan_states(connection, &states.collect::<Vec<_>>()).await
     }
 
-    /// Judges again all that a patient's rules remember since a time, after readings have been changed.
-    pub async fn judge_again(
+    /// Judges again after a reading has been taken out of those that count.
+    async fn judge_without(
         &mut self,
         connection: &mut PgConnection,
         patient: PatientId,
-        changed: Observation,
+        reading: Observation,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let mut revisions = Vec::new();
         let rules = self.patients.get_mut(&patient).into_iter().flatten();
         for (index, rule) in rules.enumerate() {
-            let overtaken = rule.track.own(&[changed]);
-            if let Some(again) = rule.track.go_back(&overtaken) {
-                revisions.push(Revision {
-                    patient,
-                    rule: index,
-                    overtaken,
-                    again,
-                });
+            let overtaken = rule.track.own(&[reading]);
+            revisions.extend(rule.track.go_back(&overtaken).map(|again| Revision {
+                patient,
+                rule: index,
+                overtaken,
+                again,
+            }));
+        }
+        let mut findings = self.revise(connection, revisions).await?;
+        for finding in &mut findings {
+            if finding.how == Reconciliation::Additive {
+                finding.how = Reconciliation::Around;
+                finding.around = Some(reading.at);
             }
         }
-        let findings = self.revise(connection, revisions).await?;
         let writes = self.writes(connection, &findings).await?;
         write_episodes(connection, writes, now).await?;
         let state = self.unsaved(patient);
@@ -273,9 +281,13 @@ impl Plans {
                 code,
                 episodes,
                 how,
+                around,
                 ..
             } = finding;
-            let stored = stored.remove(&(*patient, code.to_string())).unwrap_or_default();
+            let mut stored = stored.remove(&(*patient, code.to_string())).unwrap_or_default();
+            if let Some(around) = around {
+                stored.retain(|stored| stored.episode.onset.at <= *around);
+            }
             let rule = self
                 .patients
                 .get(patient)
@@ -319,6 +331,29 @@ impl Plans {
     }
 }
 
+/// Marks a reading as entered in error, and withdraws or amends what rested on it. Answers whether there was such
+/// a reading that counted.
+pub async fn enter_in_error(
+    pool: &PgPool,
+    patient: PatientId,
+    place: ReadingPlace,
+    by: (&str, &str),
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let failed = |source| Error::new("mark a reading as entered in error", source);
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    let marked = corrections::enter_in_error(&mut transaction, patient, place, by, now).await?;
+    if let Some(marked) = marked {
+        let mut plans = Plans::default();
+        plans.load(&mut transaction, HashSet::from([patient])).await?;
+        plans
+            .judge_without(&mut transaction, patient, observation(&marked), now)
+            .await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(marked.is_some())
+}
+
 impl LiveRule {
     fn spans(
         &self,
@@ -347,6 +382,7 @@ impl LiveRule {
             episodes,
             since,
             how,
+            around: None,
         }
     }
 

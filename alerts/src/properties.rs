@@ -38,10 +38,25 @@ impl Record {
         if own.is_empty() {
             return track;
         }
-        let (since, judged, how) = if track.is_in_order(&own) {
-            (None, track.judge(&own).episodes, Reconciliation::Exact)
-        } else {
-            match track.go_back(&own).unwrap() {
+        if !track.is_in_order(&own) {
+            return self.judge_again(track, &own);
+        }
+        let judged = track.judge(&own);
+        self.bring_in_line(track, None, &judged.episodes, Reconciliation::Exact)
+    }
+
+    /// Takes a reading back.
+    fn correct(&mut self, track: Track, reading: &Observation) -> Track {
+        let key = (reading.at, reading.metric.code(), reading.device.0);
+        match self.readings.remove(&key) {
+            Some(removed) => self.judge_again(track, &[removed]),
+            None => track,
+        }
+    }
+
+    fn judge_again(&mut self, mut track: Track, changed: &[Observation]) -> Track {
+        let (since, judged, how) = {
+            match track.go_back(changed).unwrap() {
                 Again::After(after) => {
                     let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
                     let judged = track.judge(&track.own(&again));
@@ -49,17 +64,27 @@ impl Record {
                 }
                 Again::Apart(after, until) => {
                     let around = track.own(&self.measured(after, until));
-                    let judged = track.judge_apart(&around, &own);
+                    let judged = track.judge_apart(&around, changed);
                     (Some(after), judged, Reconciliation::Additive)
                 }
             }
         };
+        self.bring_in_line(track, since, &judged, how)
+    }
+
+    fn bring_in_line(
+        &mut self,
+        mut track: Track,
+        since: Option<DateTime<Utc>>,
+        judged: &[Episode],
+        how: Reconciliation,
+    ) -> Track {
         let open_or_since = |stored: &&Stored| {
             let end = stored.episode.cleared_at;
             end.is_none_or(|end| since.is_some_and(|since| end > since))
         };
         let stored: Vec<_> = self.episodes.iter().filter(open_or_since).cloned().collect();
-        for amendment in reconcile(&stored, &judged, how) {
+        for amendment in reconcile(&stored, judged, how) {
             self.amend(amendment);
         }
         if let Some(checkpoints) = track.unsaved() {
@@ -229,8 +254,19 @@ proptest! {
                 }
                 rest = after;
             }
-            let found: Vec<_> = record.episodes.iter().map(|stored| stored.episode.clone()).collect();
-            check(kind, seed, &condition, &found, &oracle::episodes(&condition, &week));
+            let found = |record: &Record| record.episodes.iter().map(|stored| stored.episode.clone()).collect::<Vec<_>>();
+            check(kind, seed, &condition, &found(&record), &oracle::episodes(&condition, &week));
+
+            // Some of the last day's readings turn out to have been entered in error.
+            let mut rest = week.clone();
+            let last = week.iter().map(|o| o.at).max().unwrap();
+            let recent: Vec<_> = week.iter().filter(|o| last - o.at < TimeDelta::hours(23)).collect();
+            for (pick, _, _) in &shuffle[..5] {
+                let wrong = recent[usize::try_from(*pick).unwrap() % recent.len()];
+                rest.retain(|o| o != wrong);
+                track = record.correct(track, &observation(wrong));
+            }
+            check(kind, seed, &condition, &found(&record), &oracle::episodes(&condition, &rest));
         }
     }
 }

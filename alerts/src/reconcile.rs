@@ -54,6 +54,8 @@ pub enum Reconciliation {
     Exact,
     /// They add to those in the record, of which none is taken away or ended.
     Additive,
+    /// They are all that there are, but how long the last of them lasts is not known.
+    Around,
 }
 
 /// Finds the amendments, in the order in which they must be made so that a rule never has two open episodes.
@@ -63,7 +65,7 @@ pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -
     let partner = partners(stored, computed);
     let mut amendments = Vec::new();
     for (index, stored) in stored.iter().enumerate() {
-        if how == Reconciliation::Exact && !partner.contains(&Some(index)) {
+        if how != Reconciliation::Additive && !partner.contains(&Some(index)) {
             amendments.push(Amendment::Withdraw { id: stored.id });
         }
     }
@@ -72,7 +74,14 @@ pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -
     for (episode, partner) in over.into_iter().chain(open) {
         match partner.map(|index| &stored[index]) {
             Some(stored) => amendments.extend(amend(stored, episode, how)),
-            None => amendments.push(Amendment::Raise(Box::new(episode.clone()))),
+            None => {
+                let mut episode = episode.clone();
+                if how != Reconciliation::Exact {
+                    // It was judged apart from what is known now, so it is not open now.
+                    episode.cleared_at = episode.cleared_at.or(Some(episode.latest.at));
+                }
+                amendments.push(Amendment::Raise(Box::new(episode)));
+            }
         }
     }
     amendments
@@ -106,8 +115,16 @@ fn overlap(one: &Episode, other: &Episode) -> bool {
 fn amend(stored: &Stored, computed: &Episode, how: Reconciliation) -> Option<Amendment> {
     let before = &stored.episode;
     let mut episode = computed.clone();
-    if how == Reconciliation::Additive {
-        widen(&mut episode, before);
+    match how {
+        Reconciliation::Exact => {}
+        Reconciliation::Additive => widen(&mut episode, before),
+        Reconciliation::Around if computed.cleared_at.is_none() => {
+            // What came later is as it was.
+            episode.latest = before.latest;
+            episode.detail = before.detail.clone();
+            episode.cleared_at = before.cleared_at;
+        }
+        Reconciliation::Around => {}
     }
     let (was_over, is_over) = (before.cleared_at.is_some(), episode.cleared_at.is_some());
     let change = Change {

@@ -192,28 +192,23 @@ impl Track {
         judged
     }
 
-    /// Judges sorted observations from a time apart from what the rule remembers, `overtaken` among them, until
-    /// the rule is quiet again. The episodes are over: nobody knows of later readings.
+    /// Judges sorted observations of a time apart from what the rule remembers, until the rule is quiet again after
+    /// the overtaken ones, and answers the episodes that these may have to do with.
     pub fn judge_apart(&self, own: &[Observation], overtaken: &[Observation]) -> Vec<Episode> {
         let mut memory = Memory::default();
         let mut episodes = Vec::new();
         let (Some(first), Some(last)) = (overtaken.first(), overtaken.last()) else {
             return episodes;
         };
-        let mut latest = first.at;
         for moment in moments(own) {
-            latest = moment[0].at;
             if let Outcome::Cleared(episode) = judge_moment(&self.versions, &mut memory, moment) {
                 episodes.push(episode);
             }
-            if latest > last.at && memory.is_quiet() {
+            if moment[0].at > last.at && memory.is_quiet() {
                 break;
             }
         }
-        episodes.extend(memory.open().cloned().map(|open| Episode {
-            cleared_at: Some(latest),
-            ..open
-        }));
+        episodes.extend(memory.open().cloned());
         episodes.retain(|episode| episode.latest.at >= first.at && episode.onset.at <= last.at);
         episodes
     }

@@ -1,7 +1,7 @@
 //! Alerts: the episodes of the record, as teams see them.
 
 pub(crate) mod acknowledge;
-mod act;
+pub(crate) mod act;
 pub(crate) mod assign;
 pub(crate) mod close;
 pub(crate) mod comment;

@@ -19,6 +19,7 @@
 
 mod alerts;
 mod auth;
+mod corrections;
 mod error;
 mod health;
 mod metrics;

@@ -52,6 +52,9 @@ struct Reading {
     received_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Context::is_empty")]
     context: Context,
+    /// Somebody marked it so: it counts for nothing. Left out where nobody has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    entered_in_error: bool,
 }
 
 pub(crate) async fn get(
@@ -95,6 +98,7 @@ fn reading(stored: StoredReading) -> Reading {
         device: stored.device,
         received_at: stored.received_at,
         context: stored.context,
+        entered_in_error: stored.entered_in_error,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, health, metrics, readings, trends};
+use crate::{auth, corrections, health, metrics, readings, trends};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -82,6 +82,10 @@ pub(crate) fn api_routes() -> Vec<Route> {
     vec![
         get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
         get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
+        post_route(
+            "/api/v1/patients/{patient}/readings/entered-in-error",
+            post(corrections::post),
+        ),
         get_route("/api/v1/alerts", get(alerts::list::get)),
         get_route("/api/v1/alerts/stream", get(alerts::stream::get)),
         get_route("/api/v1/alerts/{alert}", get(alerts::show::get)),

@@ -76,6 +76,15 @@ impl Gate {
             .map_err(|source| Error::new("take over the writing of readings", source))
     }
 
+    /// Holds the gate until the transaction ends: nobody writes readings meanwhile.
+    pub async fn hold(connection: &mut PgConnection) -> Result<(), Error> {
+        sqlx::query!("SELECT pg_advisory_xact_lock(7462, 1)")
+            .execute(connection)
+            .await
+            .map(drop)
+            .map_err(|source| Error::new("hold the gate", source))
+    }
+
     /// The present version, without a lock.
     pub async fn version(connection: &mut PgConnection) -> Result<i64, Error> {
         sqlx::query_scalar!("SELECT version FROM gate")

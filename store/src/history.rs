@@ -22,6 +22,8 @@ pub struct StoredReading {
     pub context: Context,
     /// When it arrived.
     pub received_at: DateTime<Utc>,
+    /// Somebody marked it so: it counts for nothing.
+    pub entered_in_error: bool,
 }
 
 impl StoredReading {
@@ -57,6 +59,26 @@ pub async fn patient_exists(connection: &mut PgConnection, patient: PatientId) -
     .map_err(|source| Error::new("look up a patient", source))
 }
 
+/// Whether the record has this reading.
+pub async fn has_reading(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    place: ReadingPlace,
+) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+            SELECT FROM reading WHERE patient_id = $1 AND metric = $2 AND time = $3 AND device_id = $4
+        ) AS "exists!""#,
+        patient.0,
+        place.metric.code(),
+        place.at,
+        place.device.0
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("look up a reading", source))
+}
+
 /// The readings of a patient from `from` until before `until`, the newest first, beginning after the place
 /// `after`; at most `limit` of them.
 pub async fn list_readings(
@@ -73,7 +95,8 @@ pub async fn list_readings(
     let rows = sqlx::query!(
         r#"
         SELECT page.metric AS "metric!", page.time AS "time!", page.device_id AS "device_id!",
-            page.value AS "value!", page.received_at AS "received_at!", page.context AS "context: Json<Context>"
+            page.value AS "value!", page.received_at AS "received_at!", page.context AS "context: Json<Context>",
+            page.entered_in_error AS "entered_in_error!"
         FROM UNNEST($2::smallint[]) AS series (metric) CROSS JOIN LATERAL (
             SELECT reading.* FROM reading
             WHERE patient_id = $1 AND reading.metric = series.metric AND time >= $3 AND time < $4
@@ -105,6 +128,7 @@ pub async fn list_readings(
             value: row.value,
             context: row.context.map(|Json(context)| context).unwrap_or_default(),
             received_at: row.received_at,
+            entered_in_error: row.entered_in_error,
         })
     });
     Ok(readings.collect())

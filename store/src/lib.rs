@@ -14,10 +14,12 @@ mod schema;
 
 pub mod admin;
 pub mod alerts;
+pub mod corrections;
 pub mod devices;
 pub mod episodes;
 pub mod history;
 pub mod outbox;
+pub mod replay;
 pub mod retention;
 pub mod rollup;
 pub mod server;

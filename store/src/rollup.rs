@@ -150,6 +150,7 @@ async fn insert_hours(
              SELECT time_bucket('1 hour', time), count(*), sum(value), min(value), max(value)
              FROM reading
              WHERE patient_id = patient.patient_id AND metric = series.metric AND time >= $1 AND time < $2
+                 AND NOT entered_in_error
              GROUP BY 1
          ) AS rollup",
         from,
@@ -283,7 +284,7 @@ async fn replace_hours(connection: &mut PgConnection, hours: &Buckets) -> Result
              WHERE patient_id = hour.patient_id AND metric = hour.metric
                  AND time >= hour.bucket AND time < hour.bucket + INTERVAL '1 hour'
                  -- Says the same of all, so that most chunks need not be looked at for each.
-                 AND time >= $4 AND time < $5
+                 AND time >= $4 AND time < $5 AND NOT entered_in_error
              HAVING count(*) > 0
          ) AS rollup",
         &hours.patients,

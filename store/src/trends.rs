@@ -95,7 +95,7 @@ pub async fn raw_points(
         r#"
         SELECT time AS at, 1::bigint AS "n!", value AS min, value AS mean, value AS max
         FROM reading
-        WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4
+        WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4 AND NOT entered_in_error
         ORDER BY time, device_id
         LIMIT $5
         "#,
@@ -123,7 +123,7 @@ async fn five_minutes(
         SELECT time_bucket('5 minutes', time) AS "at!", count(*) AS "n!",
                min(value) AS "min!", sum(value) / count(*) AS "mean!", max(value) AS "max!"
         FROM reading
-        WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4
+        WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4 AND NOT entered_in_error
         GROUP BY 1
         ORDER BY 1
         "#,
@@ -163,13 +163,14 @@ async fn hours(
                 SELECT count(*), sum(value), min(value), max(value) FROM reading
                 WHERE patient_id = $1 AND metric = $2
                     AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
-                    AND time >= $3 AND time < $4
+                    AND time >= $3 AND time < $4 AND NOT entered_in_error
                 HAVING count(*) > 0
             ) AS anew
             UNION ALL
             SELECT time_bucket('1 hour', time), count(*), sum(value), min(value), max(value) FROM reading
             WHERE patient_id = $1 AND metric = $2
                 AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
+                AND NOT entered_in_error
             GROUP BY 1
         ) AS hour (bucket, n, sum, min, max)
         ORDER BY bucket
@@ -226,13 +227,14 @@ async fn days(
                 SELECT count(*), sum(value), min(value), max(value) FROM reading
                 WHERE patient_id = $1 AND metric = $2
                     AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
-                    AND time >= $3 AND time < $4
+                    AND time >= $3 AND time < $4 AND NOT entered_in_error
                 HAVING count(*) > 0
             ) AS anew
             UNION ALL
             SELECT time_bucket('1 day', time), count(*), sum(value), min(value), max(value) FROM reading
             WHERE patient_id = $1 AND metric = $2
                 AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
+                AND NOT entered_in_error
             GROUP BY 1
         ) AS part (bucket, n, sum, min, max)
         GROUP BY bucket

@@ -14,7 +14,7 @@ use crate::routes::App;
 /// The longest name, and the longest reason or comment, in characters: enough for whoever has something to say,
 /// and small enough to be shown in a list.
 pub(super) const NAME_LENGTH: usize = 100;
-pub(super) const TEXT_LENGTH: usize = 2_000;
+pub(crate) const TEXT_LENGTH: usize = 2_000;
 
 /// None of these routes has parameters: a mistyped one does not go unnoticed.
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ fn refused(refusal: &Refusal) -> ApiError {
 }
 
 /// A text of the body without the space around it. It must say something, and not too much.
-pub(super) fn text(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
+pub(crate) fn text(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(ApiError::parameter(field, format!("{field} is empty")));
