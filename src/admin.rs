@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, NaiveDate, Utc};
-use clap::{Subcommand, ValueEnum};
-use homeward_alerts::Programme;
+use clap::{Args, Subcommand, ValueEnum};
+use homeward_alerts::{Programme, notify};
 use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
-use homeward_store::admin::{self, NewDevice, NewPatient, NewRule};
+use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewRule};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Tokens with which programs read the API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Those who are told of alerts, by webhook or e-mail
+    #[command(subcommand)]
+    Receiver(ReceiverCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +136,78 @@ pub(crate) enum TokenCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiverCommand {
+    /// Add a receiver; prints the secret that signs what goes to a webhook, which is not shown again
+    Add(ReceiverOptions),
+    /// List the receivers
+    List,
+    /// Tell a receiver nothing from now on
+    Disable {
+        #[arg(value_name = "ID")]
+        receiver: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(id = "channel", required = true, multiple = false, args = ["webhook", "email"])]
+pub(crate) struct ReceiverOptions {
+    /// Who or what it is
+    #[arg(long, value_parser = text)]
+    name: String,
+    /// When it is told: at once, when the team has not taken an alert up, or when nobody has
+    #[arg(long, value_enum)]
+    role: Role,
+    /// An http or https URL that takes POST requests
+    #[arg(long, value_name = "URL", value_parser = webhook)]
+    webhook: Option<String>,
+    /// An address of e-mail
+    #[arg(long, value_name = "ADDRESS", value_parser = email)]
+    email: Option<String>,
+    /// It hears of the patients who are registered with this organisation [default: of all]
+    #[arg(long, value_name = "ID")]
+    organisation: Option<i64>,
+    /// It hears of alerts of this severity and of more urgent ones
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
+    lowest_severity: Severity,
+    /// The most messages within an hour; what is more is told together
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..))]
+    hourly_limit: i32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Role {
+    Team,
+    Lead,
+    OnCall,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    High,
+    Medium,
+    Low,
+    Info,
+}
+
+fn webhook(url: &str) -> Result<String, notify::UrlError> {
+    notify::check_url(url)?;
+    Ok(url.to_owned())
+}
+
+fn email(address: &str) -> Result<String, notify::AddressError> {
+    notify::check_address(address)?;
+    Ok(address.to_owned())
+}
+
+/// The name of one of several, as the record has it.
+fn name_of(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 fn text(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() {
@@ -168,11 +243,7 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
     let answer = match command {
         Command::Migrate => json!({"schema_version": homeward_store::schema_version()}),
         Command::Organisation(OrganisationCommand::Add { kind, name }) => {
-            let kind = kind
-                .to_possible_value()
-                .map(|kind| kind.get_name().to_owned())
-                .unwrap_or_default();
-            let id = admin::add_organisation(&mut transaction, &kind, &name).await?;
+            let id = admin::add_organisation(&mut transaction, &name_of(&kind), &name).await?;
             json!({"organisation_id": id})
         }
         Command::Patient(command) => add_patient(&mut transaction, command, now).await?,
@@ -186,6 +257,7 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             let revoked_at = admin::revoke_token(&mut transaction, token, now).await?;
             json!({"token_id": token, "revoked_at": revoked_at})
         }
+        Command::Receiver(command) => receiver(&mut transaction, command, now).await?,
     };
     transaction
         .commit()
@@ -289,6 +361,44 @@ async fn device(
         DeviceCommand::List { patient } => {
             let devices = admin::list_devices(connection, patient).await?;
             Ok(json!({"devices": devices}))
+        }
+    }
+}
+
+async fn receiver(
+    connection: &mut PgConnection,
+    command: ReceiverCommand,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    match command {
+        ReceiverCommand::Add(options) => {
+            let secret = options
+                .webhook
+                .is_some()
+                .then(|| format!("whsec_{}", random_secret()));
+            let new = NewReceiver {
+                name: &options.name,
+                role: &name_of(&options.role),
+                organisation: options.organisation,
+                secret: secret.as_deref(),
+                address: options
+                    .webhook
+                    .as_deref()
+                    .or(options.email.as_deref())
+                    .unwrap_or_default(),
+                lowest_severity: &name_of(&options.lowest_severity),
+                hourly_limit: options.hourly_limit,
+            };
+            let id = admin::add_receiver(connection, &new).await?;
+            Ok(json!({"receiver_id": id, "secret": secret}))
+        }
+        ReceiverCommand::List => {
+            let receivers = admin::list_receivers(connection).await?;
+            Ok(json!({"receivers": receivers}))
+        }
+        ReceiverCommand::Disable { receiver } => {
+            let disabled_at = admin::disable_receiver(connection, receiver, now).await?;
+            Ok(json!({"receiver_id": receiver, "disabled_at": disabled_at}))
         }
     }
 }

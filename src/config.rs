@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::TimeDelta;
+use homeward_alerts::notify;
 use homeward_ingest::Limits;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -21,7 +22,7 @@ const DEFAULT_FILE: &str = "homeward.toml";
 const PREFIX: &str = "HOMEWARD_";
 
 /// The sections of the file.
-const SECTIONS: [&str; 1] = ["limits"];
+const SECTIONS: [&str; 2] = ["limits", "notifications"];
 
 /// Variables that begin like those and set no key: the name of the file, and what tests are told.
 const OTHER_VARIABLES: [&str; 2] = ["HOMEWARD_CONFIG", "HOMEWARD_SAMPLES"];
@@ -53,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) log: Option<String>,
     pub(crate) log_format: LogFormat,
     limits: LimitSettings,
+    notifications: NotificationSettings,
 }
 
 /// How log lines look.
@@ -86,6 +88,16 @@ struct LimitSettings {
     connect_within_seconds: u64,
 }
 
+/// Where notifications lead to, and what carries them.
+#[derive(Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(default, deny_unknown_fields)]
+struct NotificationSettings {
+    link_base: String,
+    smtp_url: Option<String>,
+    from: Option<String>,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -99,6 +111,7 @@ impl Default for Settings {
             log: None,
             log_format: LogFormat::Auto,
             limits: LimitSettings::default(),
+            notifications: NotificationSettings::default(),
         }
     }
 }
@@ -114,6 +127,16 @@ impl Default for LimitSettings {
             bytes_in_flight: limits.bytes_in_flight,
             acknowledge_within_seconds: limits.acknowledge_within.as_secs(),
             connect_within_seconds: limits.connect_within.as_secs(),
+        }
+    }
+}
+
+impl Default for NotificationSettings {
+    fn default() -> NotificationSettings {
+        NotificationSettings {
+            link_base: "http://127.0.0.1:8080".to_owned(),
+            smtp_url: None,
+            from: None,
         }
     }
 }
@@ -170,6 +193,20 @@ impl Settings {
     /// How long stopping may take before what is left is cut off.
     pub(crate) fn stop_within(&self) -> Duration {
         Duration::from_secs(self.stop_within_seconds)
+    }
+
+    /// How receivers are told of alerts.
+    pub(crate) fn notifications(&self) -> notify::Config {
+        let NotificationSettings {
+            link_base,
+            smtp_url,
+            from,
+        } = self.notifications.clone();
+        notify::Config {
+            link_base,
+            smtp_url,
+            from,
+        }
     }
 
     /// What devices may ask of the broker.
@@ -291,7 +328,11 @@ mod tests {
     fn the_example_documents_every_key_with_its_default() {
         let example = include_str!("../homeward.example.toml");
         assert_eq!(merge(example, &[]).unwrap(), Settings::default());
-        for content in ["unknown = 1", "[limits]\nunknown = 1"] {
+        for content in [
+            "unknown = 1",
+            "[limits]\nunknown = 1",
+            "[notifications]\nunknown = 1",
+        ] {
             let error = merge(content, &[]).unwrap_err().to_string();
             let (_, known) = error.split_once("expected one of").unwrap();
             for key in known
@@ -322,6 +363,7 @@ mod tests {
                 ("HOMEWARD_LIMITS_MESSAGES_PER_SECOND", "0.5"),
                 ("HOMEWARD_DATA_DIR", "7"),
                 ("HOMEWARD_LOG_FORMAT", "json"),
+                ("HOMEWARD_NOTIFICATIONS_SMTP_URL", "smtp://mail.example:25"),
                 ("DATABASE_URL", "postgres://db/homeward"),
             ],
         )
@@ -330,6 +372,8 @@ mod tests {
         assert_eq!(settings.mqtt_listen, "127.0.0.1:2".parse().unwrap());
         assert_eq!((settings.limits.window, settings.limits.burst), (5, 4.0));
         assert_eq!(settings.limits.messages_per_second, 0.5);
+        let smtp_url = settings.notifications().smtp_url;
+        assert_eq!(smtp_url.as_deref(), Some("smtp://mail.example:25"));
         assert_eq!(settings.data_dir, Path::new("7"));
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!(settings.database_url.as_deref(), Some("postgres://db/homeward"));
@@ -340,6 +384,7 @@ mod tests {
         for (content, variable, named) in [
             ("lanse = 4", ("", ""), "`lanse`"),
             ("[limits]\nwindows = 4", ("", ""), "`windows`"),
+            ("[notifications]\nsmtp = ''", ("", ""), "`smtp`"),
             ("lanes = 0", ("", ""), "from 1 to 64"),
             ("[limits]\nburst = 0.0", ("", ""), "above zero"),
             ("[limits]\nwindow = 70000", ("", ""), "70000"),

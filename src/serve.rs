@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use homeward_alerts::notify::Notifier;
 use homeward_api::ApiState;
 use homeward_ingest::Ingest;
 use homeward_record::Clock;
@@ -30,6 +31,9 @@ const API_CONNECTIONS: u32 = 16;
 
 /// Connections of the periodic workers: each works alone, most of the time.
 const WORKER_CONNECTIONS: u32 = 2;
+
+/// Connections of those who send notifications: one each.
+const NOTIFICATION_CONNECTIONS: u32 = 4;
 
 /// How often hours that are over are rolled up.
 const ROLLUP_INTERVAL: Duration = Duration::from_secs(60);
@@ -104,6 +108,11 @@ impl Service {
         let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
         let api_pool = database.pool(API_CONNECTIONS)?;
         let workers_pool = database.pool(WORKER_CONNECTIONS)?;
+        let notifier = Notifier::new(
+            database.pool(NOTIFICATION_CONNECTIONS)?,
+            &settings.notifications(),
+        )
+        .context("receivers of alerts cannot be told (section [notifications])")?;
         let config = homeward_ingest::Config {
             mqtt_listen: settings.mqtt_listen,
             lanes: settings.lanes,
@@ -137,6 +146,12 @@ impl Service {
         let serve_api = homeward_api::serve(listener, state, api.clone());
         lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
         start_workers(settings, lifecycle, &workers, &workers_pool, metrics);
+        let stop = workers.clone();
+        lifecycle.spawn("notifications", workers.clone(), async move {
+            // What is on its way when it is time to stop is waited for, or it would be sent twice.
+            notifier.run(&Clock::System, &stop).await;
+            Ok(())
+        });
         Ok(Service {
             http_address,
             ingest,

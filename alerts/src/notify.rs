@@ -28,7 +28,7 @@ use message::Links;
 use rate::Turn;
 use webhook::Webhooks;
 
-pub use email::MailError;
+pub use email::{AddressError, MailError, check_address};
 pub use message::LinkError;
 pub use webhook::{UrlError, WebhookSetupError, check_url};
 
@@ -194,34 +194,15 @@ impl Notifier {
     ) -> Result<(), Error> {
         let sent = timeout(SEND_WITHIN, self.send(receiver, message, now)).await;
         let failure = sent.unwrap_or(Err(SendError::TimedOut)).err();
-        let (notification_id, receiver_id) = (message.id, receiver.id);
         let connected = self.pool.acquire().await;
         let mut connection = connected.map_err(|source| Error::new("mark a notification", source))?;
         let Some(error) = failure else {
-            metrics::counter!("homeward_alerts_notifications_total", "outcome" => "sent").increment(1);
+            count("sent");
             return outbox::mark_sent(&mut connection, message.id, now).await;
         };
         let again_at = backoff::next_attempt(message.attempts, message.created_at, now, rand::random());
-        let outcome = if again_at.is_some() { "retried" } else { "failed" };
-        metrics::counter!("homeward_alerts_notifications_total", "outcome" => outcome).increment(1);
-        let (attempts, told) = (message.attempts, &error as &dyn std::error::Error);
-        match again_at {
-            Some(_) => tracing::warn!(
-                notification_id,
-                receiver_id,
-                attempts,
-                error = told,
-                "a notification could not be sent; it is tried again"
-            ),
-            None => tracing::error!(
-                notification_id,
-                receiver_id,
-                attempts,
-                error = told,
-                "a notification was given up"
-            ),
-        }
-        outbox::mark_failed(&mut connection, message.id, &in_full(told), again_at).await
+        note_failure(receiver, message, &error, again_at.is_some());
+        outbox::mark_failed(&mut connection, message.id, &in_full(&error), again_at).await
     }
 
     async fn send(
@@ -245,6 +226,34 @@ impl Notifier {
                 Ok(mailer.send(&receiver.address, message.id, &text, now).await?)
             }
         }
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("homeward_alerts_notifications_total", "outcome" => outcome).increment(1);
+}
+
+fn note_failure(receiver: &Receiver, message: &Message, error: &SendError, again: bool) {
+    let (notification_id, receiver_id, attempts) = (message.id, receiver.id, message.attempts);
+    let error = error as &dyn std::error::Error;
+    if again {
+        count("retried");
+        tracing::warn!(
+            notification_id,
+            receiver_id,
+            attempts,
+            error,
+            "a notification could not be sent; it is tried again"
+        );
+    } else {
+        count("failed");
+        tracing::error!(
+            notification_id,
+            receiver_id,
+            attempts,
+            error,
+            "a notification was given up"
+        );
     }
 }
 

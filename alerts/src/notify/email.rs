@@ -1,7 +1,6 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use lettre::address::AddressError;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp;
@@ -21,17 +20,28 @@ pub enum MailError {
     Url(#[source] smtp::Error),
     /// The sender makes no sense.
     #[error("the sender is not an address of e-mail")]
-    From(#[source] AddressError),
+    From(#[source] lettre::address::AddressError),
     /// One is there and the other is not.
     #[error("a mail server and a sender belong together")]
     Half,
+}
+
+/// Why a text is not an address of e-mail.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not an address of e-mail")]
+pub struct AddressError(#[from] lettre::address::AddressError);
+
+/// Makes sure that a text is an address of e-mail.
+pub fn check_address(text: &str) -> Result<(), AddressError> {
+    text.parse::<Mailbox>()?;
+    Ok(())
 }
 
 /// Why an e-mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendMailError {
     #[error("its receiver's address cannot be used")]
-    To(#[from] AddressError),
+    To(#[from] lettre::address::AddressError),
     #[error("it cannot be written")]
     Message(#[from] lettre::error::Error),
     /// Without what the server says: that may name the receiver.

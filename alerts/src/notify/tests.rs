@@ -11,7 +11,7 @@ use homeward_record::EpisodeId;
 use homeward_store::admin::{NewReceiver, disable_receiver};
 use homeward_store::episodes::Action;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::Notify;
@@ -169,7 +169,8 @@ async fn a_webhook_can_tell_who_calls_and_what_it_has_heard_before() {
     notifier.run_once(minute(5)).await.unwrap();
 
     let mut deliveries = HashMap::new();
-    for (headers, body) in sink.received.lock().unwrap().iter() {
+    let received = sink.received.lock().unwrap().clone();
+    for (headers, body) in &received {
         let header = |name: &str| headers[name].to_str().unwrap();
         assert_eq!(header("content-type"), "application/json");
         let message: Value = serde_json::from_str(body).unwrap();
@@ -556,15 +557,22 @@ async fn a_mail_server_that_refuses_is_asked_again() {
     let mut refusing = JoinSet::new();
     refusing.spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(b"220 mail.example\r\n").await.unwrap();
-            let mut command = [0; 512];
-            stream.read(&mut command).await.unwrap();
-            stream.write_all(b"250 mail.example\r\n").await.unwrap();
-            stream.read(&mut command).await.unwrap();
-            let refusal = b"451 team@homeward.example is not here today\r\n";
-            stream.write_all(refusal).await.unwrap();
-            let _ = stream.read(&mut command).await;
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let answers = [
+                "220 mail.example",
+                "250 mail.example",
+                "451 team@homeward.example is not here today",
+                "221 bye",
+            ];
+            let mut command = String::new();
+            for answer in answers {
+                stream
+                    .write_all(format!("{answer}\r\n").as_bytes())
+                    .await
+                    .unwrap();
+                stream.read_line(&mut command).await.unwrap();
+            }
         }
     });
     record.add_receiver(team()).await;
