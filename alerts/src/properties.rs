@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use homeward_record::Metric;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::oracle::{self, series};
 use crate::parse;
-use crate::testing::{episodes, rule};
+use crate::testing::{delayed, episodes, rule};
 use crate::{
     Again, Amendment, Checkpoint, Definition, Episode, Mark, Observation, Reconciliation, Stored, Track,
     Version, reconcile,
@@ -267,6 +268,51 @@ proptest! {
                 track = record.correct(track, &observation(wrong));
             }
             check(kind, seed, &condition, &found(&record), &oracle::episodes(&condition, &rest));
+        }
+    }
+}
+
+/// Readings of one metric, some minutes apart, that breach a limit at 10 or not.
+fn readings() -> impl Strategy<Value = Vec<Observation>> {
+    prop::collection::vec((1_i64..40, prop::bool::weighted(0.8)), 1..120).prop_map(|steps| {
+        let mut minutes = 0;
+        let reading = |(gap, high)| {
+            minutes += gap;
+            delayed(Metric::Glucose, minutes, if high { 12.0 } else { 7.0 }, 1)
+        };
+        steps.into_iter().map(reading).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_sustained_rule_fires_before_its_duration_or_across_a_gap(readings in readings()) {
+        let (hold, max_gap) = (TimeDelta::minutes(60), TimeDelta::minutes(30));
+        let definition = rule(json!({
+            "kind": "sustained", "limits": [{"metric": "glucose", "above": 10.0}], "for_seconds": 3_600,
+            "max_gap_seconds": 1_800,
+        }));
+        for episode in episodes(&definition, readings.clone()) {
+            prop_assert!(episode.met_at - episode.onset.at >= hold);
+            let run: Vec<_> = readings
+                .iter()
+                .filter(|o| o.at >= episode.onset.at && o.at <= episode.met_at)
+                .collect();
+            prop_assert!(run.iter().all(|o| o.value > 10.0));
+            prop_assert!(run.windows(2).all(|pair| pair[1].at - pair[0].at <= max_gap));
+        }
+    }
+
+    #[test]
+    fn a_rule_clears_before_it_is_armed_again(readings in readings(), clear_after in 0_u32..7_200) {
+        let definition = rule(json!({
+            "kind": "threshold", "limits": [{"metric": "glucose", "above": 10.0}],
+            "clear_after_seconds": clear_after,
+        }));
+        let episodes = episodes(&definition, readings);
+        for pair in episodes.windows(2) {
+            let cleared = pair[0].cleared_at.expect("only the last one is open");
+            prop_assert!(cleared < pair[1].met_at && pair[0].latest.at < cleared);
         }
     }
 }

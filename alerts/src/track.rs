@@ -282,3 +282,128 @@ fn judge_moment(versions: &[Version], memory: &mut Memory, moment: &[Observation
     }
     step(rule, memory, moment, armed)
 }
+
+#[cfg(test)]
+mod tests {
+    use homeward_record::Metric::Glucose;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{delayed, minute, rule};
+
+    fn below(limit: f64) -> Definition {
+        rule(json!({"kind": "threshold", "limits": [{"metric": "glucose", "below": limit}]}))
+    }
+
+    fn version(id: i64, from: i64, until: Option<i64>, definition: Definition) -> Version {
+        Version {
+            id,
+            from: minute(from),
+            until: until.map(minute),
+            definition,
+        }
+    }
+
+    fn glucose(minutes: i64, value: f64) -> Observation {
+        delayed(Glucose, minutes, value, 1)
+    }
+
+    /// The version, onset and end of episodes, in minutes.
+    fn told(judged: &Judged) -> Vec<(i64, i64, Option<i64>)> {
+        let minutes = |at: DateTime<Utc>| (at - minute(0)).num_minutes();
+        let episodes = judged.episodes.iter();
+        episodes
+            .map(|e| (e.version, minutes(e.onset.at), e.cleared_at.map(minutes)))
+            .collect()
+    }
+
+    #[test]
+    fn a_change_of_the_plan_judges_what_arrives_from_then_on() {
+        let versions = vec![
+            version(1, -600, Some(100), below(3.0)),
+            version(2, 100, None, below(4.0)),
+        ];
+        let mut track = Track::new(versions, Vec::new());
+        let before = [glucose(0, 5.0), glucose(50, 3.5), glucose(90, 3.5)];
+        assert_eq!(told(&track.judge(&before)), []);
+        assert_eq!(told(&track.judge(&[glucose(110, 3.5)])), [(2, 110, None)]);
+
+        // One from between turns up late: what came before the change is judged as it was then, and this one by
+        // the present version, since it arrives now.
+        let late = delayed(Glucose, 60, 3.6, 100);
+        let Some(Again::After(after)) = track.go_back(&[late]) else {
+            panic!("within the allowed lateness")
+        };
+        let mut again = vec![before[0], before[1], late, before[2], glucose(110, 3.5)];
+        again.retain(|observation| observation.at > after);
+        assert_eq!(told(&track.judge(&again)), [(2, 60, Some(90)), (2, 110, None)]);
+    }
+
+    #[test]
+    fn a_version_that_has_another_condition_goes_on_with_the_open_episode() {
+        let high = rule(
+            json!({"kind": "repeated", "times": 2, "of": 3, "within_seconds": 86_400,
+            "limits": [{"metric": "glucose", "above": 10.0}]}),
+        );
+        let versions = vec![
+            version(1, -600, Some(100), below(3.0)),
+            version(2, 100, None, high),
+        ];
+        let mut track = Track::new(versions, Vec::new());
+        assert_eq!(told(&track.judge(&[glucose(50, 2.0)])), [(1, 50, None)]);
+        assert_eq!(told(&track.judge(&[glucose(110, 2.0)])), [(1, 50, Some(110))]);
+    }
+
+    #[test]
+    fn a_rule_that_was_taken_out_judges_nothing() {
+        let mut track = Track::new(vec![version(1, -600, Some(100), below(3.0))], Vec::new());
+        assert_eq!(told(&track.judge(&[glucose(110, 2.0)])), []);
+    }
+
+    #[test]
+    fn a_new_rule_raises_nothing_for_what_was_there_before_it_and_knows_it() {
+        let twice = rule(
+            json!({"kind": "repeated", "times": 2, "of": 3, "within_seconds": 86_400,
+            "limits": [{"metric": "glucose", "below": 3.0}]}),
+        );
+        let mut track = Track::new(vec![version(1, 0, None, twice)], Vec::new());
+        assert_eq!(track.resume_after(), minute(-24 * 60));
+        let before = [glucose(-60, 2.0), glucose(-50, 2.0), glucose(-40, 5.0)];
+        assert_eq!(told(&track.judge(&before)), []);
+        assert_eq!(told(&track.judge(&[glucose(10, 2.0)])), [(1, -50, None)]);
+    }
+
+    #[test]
+    fn checkpoints_stay_few_and_reach_back_a_day() {
+        let mut track = Track::new(vec![version(1, -600, None, below(3.0))], Vec::new());
+        for day in 0..10 {
+            for minutes in 0..24 * 60 {
+                track.judge(&[glucose(day * 24 * 60 + minutes, 5.0)]);
+            }
+            let checkpoints = track.checkpoints();
+            let latest = track.latest.unwrap();
+            assert!(checkpoints.len() <= 12, "{} checkpoints", checkpoints.len());
+            assert!(latest - checkpoints[0].at >= ALLOWED_LATENESS);
+            assert!(latest - checkpoints.last().unwrap().at <= CHECKPOINT_AFTER);
+            assert!(checkpoints.is_sorted_by_key(|checkpoint| checkpoint.at));
+        }
+    }
+
+    #[test]
+    fn what_comes_after_more_than_a_day_is_judged_apart() {
+        let mut track = Track::new(vec![version(1, -600, None, below(3.0))], Vec::new());
+        let week: Vec<_> = (0..7 * 24).map(|hour| glucose(hour * 60, 5.0)).collect();
+        assert_eq!(told(&track.judge(&week)), []);
+        let before = track.clone();
+        let late = delayed(Glucose, 90, 2.0, 9_000);
+        let Some(Again::Apart(after, until)) = track.go_back(&[late]) else {
+            panic!("beyond the allowed lateness")
+        };
+        assert!(after < late.at && until > late.at);
+        let around = [week[1], late, week[2], week[3]];
+        let episodes = track.judge_apart(&around, &[late]);
+        assert_eq!((episodes.len(), episodes[0].cleared_at), (1, Some(week[2].at)));
+        assert_eq!(track.memory(), before.memory());
+        assert_eq!(track.checkpoints(), before.checkpoints());
+    }
+}
