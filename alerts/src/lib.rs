@@ -11,6 +11,7 @@
 
 mod channel;
 mod definition;
+pub mod dry_run;
 mod explain;
 pub mod judging;
 mod kinds;

@@ -1,0 +1,17 @@
+//! Trying rules on history before they page anyone: which episodes they would have raised, how many that is for
+//! each day of a patient, and which of them the present plans would have raised as well.
+//!
+//! [`Trial`] judges one patient's history, purely; [`Sums`] add trials up in any order; [`dry_run`] reads the
+//! histories and runs the trials, several at a time. All of it judges by [`crate::step`], as live readings are
+//! judged, and writes nothing.
+//!
+//! A rule is tried as if it had been in force for a while when the time begins that it is tried over: it judges
+//! some of the history from before ([`Trial::read_from`]), but only what it raises within the time counts.
+
+mod report;
+mod run;
+mod trial;
+
+pub use report::{Difference, Figures, ListedEpisode, Listing, Report, RuleReport, Severities, Sums};
+pub use run::{DryRunError, Limits, Progress, Proposal, Replaces, Scope, dry_run};
+pub use trial::{Outcome, RuleOutcome, Trial, TrialRule, Tried, TriedEpisode};

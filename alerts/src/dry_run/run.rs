@@ -1,0 +1,600 @@
+//! Reading histories and running trials of them, several at a time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use homeward_record::{Metric, PatientId};
+use homeward_store::history::patient_exists;
+use homeward_store::replay::{ReplayedReading, current_rules, patients_on, replay};
+use homeward_store::{Error, PgPool};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+
+use super::{Listing, Report, Sums, Trial, TrialRule};
+use crate::{Definition, Observation};
+
+/// The most patients whose histories are read together. The more there are, the fewer pages are read twice; what
+/// their rules remember takes some megabytes.
+const MOST_PATIENTS: usize = 256;
+
+/// So many groups for each worker, where there are few patients: that none works alone for long at the end.
+const GROUPS_A_WORKER: usize = 4;
+
+/// The most readings that a worker has in memory: about 20 MB. Few in tests, so that time has to be divided.
+const MOST_READINGS: usize = if cfg!(test) { 100 } else { 300_000 };
+
+/// How much time is read at once, to begin with: it halves where that is too much and doubles where it is little.
+const FIRST_SLICE: TimeDelta = TimeDelta::days(2);
+
+/// A slice is not made shorter than this: nobody is measured hundreds of thousands of times in a minute.
+const SHORTEST_SLICE: TimeDelta = TimeDelta::minutes(1);
+
+/// The longest slice. Longer ones would save nothing.
+const LONGEST_SLICE: TimeDelta = TimeDelta::days(512);
+
+/// Steps of progress that wait to be told, for each worker.
+const TICKS: usize = 4;
+
+/// What is to be tried, on whom, and over which time.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The rules, a code once.
+    pub rules: Vec<TrialRule>,
+    /// What of the present plans they stand in for, and are compared with.
+    pub replaces: Replaces,
+    /// On whose history.
+    pub scope: Scope,
+    /// From when on.
+    pub from: DateTime<Utc>,
+    /// Until before when.
+    pub to: DateTime<Utc>,
+    /// What the report lists.
+    pub listing: Listing,
+}
+
+/// What of the present plans a proposal stands in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// The rules with the codes of the proposal; the plans' other rules stay as they are.
+    Rules,
+    /// The whole plan of the patient; of those who are on a programme the rules from it, and those with the codes
+    /// of the proposal.
+    Plan,
+}
+
+/// Whose histories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One patient's.
+    Patient(PatientId),
+    /// Those of all who have rules of a programme in their present plans.
+    Programme(String),
+}
+
+/// How much a dry run may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most readings to judge.
+    pub readings: u64,
+    /// How many groups of patients are worked on at once; each takes a connection and a processor.
+    pub workers: usize,
+}
+
+/// How far a dry run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The share of the patients' time that has been judged, from 0 to 1.
+    pub done: f64,
+    /// The readings that have been judged.
+    pub readings: u64,
+    /// All patients.
+    pub patients: usize,
+}
+
+/// Why a dry run has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    /// There is no such patient.
+    #[error("there is no patient {0}")]
+    UnknownPatient(PatientId),
+    /// The scope is empty.
+    #[error("no patient has rules of the programme {0} in the present plan")]
+    NobodyOn(String),
+    /// There is more to judge than the limit.
+    #[error("there are more than {most} readings to judge")]
+    TooMuch {
+        /// The limit.
+        most: u64,
+    },
+    /// The record could not be read.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// Tries a proposal, and tells `progress` now and then how far it has come. Reads, and writes nothing; what is
+/// under way ends when this is dropped.
+pub async fn dry_run(
+    pool: &PgPool,
+    proposal: Proposal,
+    limits: Limits,
+    mut progress: impl FnMut(Progress),
+) -> Result<Report, DryRunError> {
+    let patients = patients_of(pool, &proposal.scope).await?;
+    let most = patients.len().div_ceil(limits.workers * GROUPS_A_WORKER);
+    let groups = patients.chunks(most.clamp(1, MOST_PATIENTS));
+    let (tell, mut told) = mpsc::channel(limits.workers * TICKS);
+    let work = Arc::new(Work {
+        pool: pool.clone(),
+        groups: Mutex::new(groups.map(<[PatientId]>::to_vec).collect()),
+        proposal,
+        tell,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..limits.workers {
+        workers.spawn(Arc::clone(&work).run());
+    }
+    let mut total = Yield::new(&work.proposal);
+    let mut come = Progress {
+        patients: patients.len(),
+        ..Progress::default()
+    };
+    loop {
+        tokio::select! {
+            Some(Tick { readings, time }) = told.recv() => {
+                come.readings += readings as u64;
+                #[expect(clippy::cast_precision_loss, reason = "a number of patients")]
+                let share = time / patients.len() as f64;
+                come.done = (come.done + share).min(1.0);
+                progress(come);
+            }
+            done = workers.join_next() => match done {
+                Some(done) => total.merge(done.unwrap_or_else(panicked)?),
+                None => break,
+            },
+        }
+        if come.readings.max(total.sums.readings()) > limits.readings {
+            return Err(DryRunError::TooMuch {
+                most: limits.readings,
+            });
+        }
+    }
+    Ok(total.report(&work.proposal))
+}
+
+async fn patients_of(pool: &PgPool, scope: &Scope) -> Result<Vec<PatientId>, DryRunError> {
+    let mut connection = connect(pool).await?;
+    match scope {
+        Scope::Patient(patient) if patient_exists(&mut connection, *patient).await? => Ok(vec![*patient]),
+        Scope::Patient(patient) => Err(DryRunError::UnknownPatient(*patient)),
+        Scope::Programme(programme) => {
+            let patients = patients_on(&mut connection, programme).await?;
+            if patients.is_empty() {
+                return Err(DryRunError::NobodyOn(programme.clone()));
+            }
+            Ok(patients)
+        }
+    }
+}
+
+async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    let connection = pool.acquire().await;
+    connection.map_err(|source| Error::new("connect to the record", source))
+}
+
+/// What becomes of a task that did not come to its end. Nobody cancels one and goes on.
+fn panicked<T>(error: JoinError) -> T {
+    resume_unwind(error.into_panic())
+}
+
+/// What the workers share.
+struct Work {
+    pool: PgPool,
+    proposal: Proposal,
+    groups: Mutex<VecDeque<Vec<PatientId>>>,
+    tell: mpsc::Sender<Tick>,
+}
+
+/// A step of progress.
+struct Tick {
+    readings: usize,
+    /// The time that was judged, as a share of a whole history, summed over the patients.
+    time: f64,
+}
+
+/// What workers bring.
+struct Yield {
+    sums: Sums,
+    /// How many patients have a present rule of this code that this version of the code cannot read.
+    unreadable: BTreeMap<String, u64>,
+}
+
+impl Yield {
+    fn new(proposal: &Proposal) -> Yield {
+        Yield {
+            sums: Sums::new(proposal.listing),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    fn merge(&mut self, other: Yield) {
+        self.sums.merge(other.sums);
+        for (code, patients) in other.unreadable {
+            *self.unreadable.entry(code).or_default() += patients;
+        }
+    }
+
+    fn report(self, proposal: &Proposal) -> Report {
+        let unreadable = |(code, patients): (String, u64)| {
+            format!(
+                "The present rule {code} of {patients} patients cannot be read by this version of Homeward, and is \
+                 left out."
+            )
+        };
+        let notes = self.unreadable.into_iter().map(unreadable).collect();
+        let time = (proposal.from, proposal.to);
+        self.sums.report(&proposal.rules, time, notes)
+    }
+}
+
+impl Work {
+    async fn run(self: Arc<Work>) -> Result<Yield, Error> {
+        let mut total = Yield::new(&self.proposal);
+        loop {
+            let group = self
+                .groups
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
+            match group {
+                Some(patients) => self.try_on(patients, &mut total).await?,
+                None => return Ok(total),
+            }
+        }
+    }
+
+    /// Tries the proposal on the histories of some patients, slice by slice.
+    async fn try_on(&self, patients: Vec<PatientId>, total: &mut Yield) -> Result<(), Error> {
+        let plans = self.present_plans(&patients, &mut total.unreadable).await?;
+        let trial = |patient: &PatientId| {
+            let current = plans.get(patient).map_or(&[][..], Vec::as_slice);
+            Trial::new(*patient, &self.proposal.rules, current, self.proposal.from)
+        };
+        let mut trials: Vec<Trial> = patients.iter().map(trial).collect();
+        let metrics: BTreeSet<Metric> = trials.iter().flat_map(Trial::metrics).collect();
+        let metrics: Vec<Metric> = metrics.into_iter().collect();
+        let begin = trials.iter().map(Trial::read_from).min();
+        let (begin, end) = (begin.unwrap_or(self.proposal.from), self.proposal.to);
+        let (mut from, mut length) = (begin, FIRST_SLICE);
+        // Without metrics there is nothing to read.
+        while from < end && !metrics.is_empty() {
+            let until = from
+                .checked_add_signed(length)
+                .map_or(end, |until| until.min(end));
+            let most = if length > SHORTEST_SLICE {
+                MOST_READINGS
+            } else {
+                usize::MAX
+            };
+            let mut connection = connect(&self.pool).await?;
+            let readings = replay(&mut connection, &patients, &metrics, (from, until), most).await?;
+            drop(connection);
+            let Some(readings) = readings else {
+                length = (length / 2).max(SHORTEST_SLICE);
+                continue;
+            };
+            let n = readings.len();
+            if n < MOST_READINGS / 8 {
+                length = (length * 2).min(LONGEST_SLICE);
+            }
+            trials = spawn_blocking(move || judge(trials, &readings))
+                .await
+                .unwrap_or_else(panicked);
+            #[expect(clippy::cast_precision_loss, reason = "a number of patients")]
+            let time = share(until - from, end - begin) * patients.len() as f64;
+            // Nobody listens any more when the dry run is given up.
+            let _ = self.tell.send(Tick { readings: n, time }).await;
+            from = until;
+        }
+        for (patient, trial) in patients.iter().zip(trials) {
+            let current = plans.get(patient).map_or(&[][..], Vec::as_slice);
+            total.sums.add(trial.outcome(), current);
+        }
+        Ok(())
+    }
+
+    /// The present rules of patients that the proposal is compared with.
+    async fn present_plans(
+        &self,
+        patients: &[PatientId],
+        unreadable: &mut BTreeMap<String, u64>,
+    ) -> Result<HashMap<PatientId, Vec<TrialRule>>, Error> {
+        let rules = current_rules(&mut *connect(&self.pool).await?, patients).await?;
+        // Most patients have the rules as the programme has them.
+        let mut read: HashMap<String, Option<Arc<Definition>>> = HashMap::new();
+        let mut plans: HashMap<PatientId, Vec<TrialRule>> = HashMap::new();
+        for rule in rules {
+            if !self.is_replaced(&rule.code, &rule.programme) {
+                continue;
+            }
+            let parsed = || Definition::parse(&rule.definition).ok().map(Arc::new);
+            let definition = read.entry(rule.definition.to_string()).or_insert_with(parsed);
+            match definition {
+                Some(definition) => plans.entry(rule.patient).or_default().push(TrialRule {
+                    code: rule.code.into(),
+                    definition: Arc::clone(definition),
+                }),
+                None => *unreadable.entry(rule.code).or_default() += 1,
+            }
+        }
+        Ok(plans)
+    }
+
+    fn is_replaced(&self, code: &str, programme: &str) -> bool {
+        let proposal = &self.proposal;
+        let whole_plan = proposal.replaces == Replaces::Plan
+            && match &proposal.scope {
+                Scope::Patient(_) => true,
+                Scope::Programme(tried) => tried == programme,
+            };
+        whole_plan || proposal.rules.iter().any(|rule| *rule.code == *code)
+    }
+}
+
+/// Judges a slice of the histories of all of these patients, who are in order.
+fn judge(mut trials: Vec<Trial>, readings: &[ReplayedReading]) -> Vec<Trial> {
+    let mut histories = readings
+        .chunk_by(|one, next| one.patient == next.patient)
+        .peekable();
+    let mut observations = Vec::new();
+    for trial in &mut trials {
+        let own = histories.next_if(|history| history[0].patient == trial.patient());
+        observations.clear();
+        observations.extend(own.into_iter().flatten().map(|reading| Observation {
+            metric: reading.metric,
+            at: reading.at,
+            value: reading.value,
+            device: reading.device,
+            received_at: reading.received_at,
+        }));
+        trial.judge(&observations);
+    }
+    debug_assert!(histories.next().is_none());
+    trials
+}
+
+fn share(part: TimeDelta, whole: TimeDelta) -> f64 {
+    part.as_seconds_f64() / whole.as_seconds_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use homeward_record::{Context, DeviceId};
+    use homeward_store::admin::{NewRule, set_rules};
+    use homeward_store::{BatchRow, insert_batch};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{Record, minute};
+
+    const LIMITS: Limits = Limits {
+        readings: u64::MAX,
+        workers: 2,
+    };
+
+    const DAY: i64 = 24 * 60;
+
+    fn low(below: f64, for_seconds: u32) -> Value {
+        json!({
+            "name": "Glucose low",
+            "severity": "medium",
+            "condition": {
+                "kind": "sustained", "limits": [{"metric": "glucose", "below": below}],
+                "for_seconds": for_seconds, "max_gap_seconds": 1800,
+            },
+            "guidance": "Measure again.",
+            "source": "A test.",
+        })
+    }
+
+    fn trial_rule(code: &str, definition: &Value) -> TrialRule {
+        TrialRule {
+            code: code.into(),
+            definition: Arc::new(Definition::parse(definition).unwrap()),
+        }
+    }
+
+    async fn set(record: &Record, patient: PatientId, code: &str, programme: &str, definition: &Value) {
+        let mut transaction = record.pool().begin().await.unwrap();
+        let new = NewRule {
+            patient,
+            code,
+            programme,
+            definition,
+            always_on: false,
+        };
+        set_rules(&mut transaction, &[new], "a test", "a test", minute(0))
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// Two days of glucose before noon, and some heart rates, which no rule looks at.
+    async fn store(record: &Record, patient: PatientId) -> Vec<Observation> {
+        let row = |step: i64| {
+            let device = DeviceId(step % 2 + 1);
+            let phase = f64::from(i32::try_from(step * 7 + patient.0 * 31).unwrap());
+            let (metric, value) = match step % 9 {
+                0 => (Metric::HeartRate, 60.0),
+                _ => (Metric::Glucose, 4.5 + 2.0 * (phase / 60.0).sin()),
+            };
+            BatchRow {
+                part: 0,
+                patient,
+                metric,
+                at: minute(step / 2 * 10 - 2 * DAY),
+                device,
+                value,
+                context: Context::default(),
+                received_at: minute(step / 2 * 10 - 2 * DAY + step % 40),
+            }
+        };
+        let mut batch: Vec<BatchRow> = (0..2 * 288).map(row).collect();
+        let mut connection = record.pool().acquire().await.unwrap();
+        insert_batch(&mut connection, &mut batch).await.unwrap();
+        let observation = |row: &BatchRow| Observation {
+            metric: row.metric,
+            at: row.at,
+            value: row.value,
+            device: row.device,
+            received_at: row.received_at,
+        };
+        let mut history: Vec<_> = batch.iter().map(observation).collect();
+        history.sort_by_key(Observation::key);
+        history
+    }
+
+    fn proposal(rules: &[TrialRule], replaces: Replaces, scope: Scope) -> Proposal {
+        Proposal {
+            rules: rules.to_vec(),
+            replaces,
+            scope,
+            from: minute(-DAY),
+            to: minute(0),
+            listing: Listing { most: 7 },
+        }
+    }
+
+    async fn rows(record: &Record) -> i64 {
+        record
+            .one(
+                "SELECT (SELECT count(*) FROM episode) + (SELECT count(*) FROM plan_state)
+                 + (SELECT count(*) FROM care_plan_rule) + (SELECT count(*) FROM notification)",
+            )
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_programme_is_the_sum_of_its_patients() {
+        let record = Record::new().await;
+        let (mine, other) = (low(3.5, 600), low(3.0, 600));
+        let rules = [trial_rule("low", &low(3.9, 900)), trial_rule("new", &other)];
+        let mut expected = Sums::new(Listing { most: 7 });
+        for number in 0..11 {
+            let patient = record.add_patient(None).await;
+            let mut history = store(&record, patient).await;
+            if number == 10 {
+                // The programme is another's.
+                set(&record, patient, "low", "hypertension", &other).await;
+                continue;
+            }
+            set(&record, patient, "low", "diabetes", &mine).await;
+            set(&record, patient, "old", "diabetes", &other).await;
+            set(&record, patient, "kept", "hypertension", &other).await;
+            let current = [trial_rule("low", &mine), trial_rule("old", &other)];
+            history.retain(|observation| observation.metric == Metric::Glucose);
+            let mut trial = Trial::new(patient, &rules, &current, minute(-DAY));
+            trial.judge(&history);
+            expected.add(trial.outcome(), &current);
+        }
+        let before = rows(&record).await;
+        let scope = Scope::Programme("diabetes".to_owned());
+        let mut come = Vec::new();
+        let proposal = proposal(&rules, Replaces::Plan, scope);
+        let report = dry_run(record.pool(), proposal, LIMITS, |progress| come.push(progress))
+            .await
+            .unwrap();
+        let expected = expected.report(&rules, (minute(-DAY), minute(0)), vec![]);
+        assert!(expected.difference.both > 0 && expected.difference.only_proposed > 0);
+        assert!(expected.proposed.alerts.all > 10 && expected.episodes_left_out > 0);
+        assert_eq!(
+            serde_json::to_value(&report).unwrap(),
+            serde_json::to_value(&expected).unwrap()
+        );
+        // Readings and time have been told as they came, but perhaps for what came at the very end.
+        assert!(come.is_sorted_by(|one, next| one.done <= next.done && one.readings <= next.readings));
+        assert!(come.last().unwrap().done > 0.5);
+        assert_eq!(rows(&record).await, before);
+    }
+
+    #[tokio::test]
+    async fn a_proposal_is_compared_with_what_it_replaces() {
+        let record = Record::new().await;
+        let patient = record.add_patient(None).await;
+        store(&record, patient).await;
+        let (first, second) = (low(3.5, 600), low(3.9, 600));
+        set(&record, patient, "low", "diabetes", &first).await;
+        set(&record, patient, "old", "hypertension", &first).await;
+        set(
+            &record,
+            patient,
+            "odd",
+            "diabetes",
+            &json!({"name": "Not a rule"}),
+        )
+        .await;
+        for (replaces, codes, notes) in [
+            (Replaces::Rules, vec!["low"], 0),
+            (Replaces::Plan, vec!["low", "old"], 1),
+        ] {
+            let scope = Scope::Patient(patient);
+            let proposal = proposal(&[trial_rule("low", &second)], replaces, scope);
+            let report = dry_run(record.pool(), proposal, LIMITS, |_| {}).await.unwrap();
+            let found: Vec<&str> = report.rules.iter().map(|rule| &*rule.code).collect();
+            assert_eq!(found, codes);
+            assert!(report.rules.iter().all(|rule| rule.current.is_some()));
+            let odd = report
+                .notes
+                .iter()
+                .filter(|note| note.contains("rule odd of 1 patients"));
+            assert_eq!(odd.count(), notes);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_entered_in_error_counts_for_nothing() {
+        let record = Record::new().await;
+        let patient = record.add_patient(None).await;
+        store(&record, patient).await;
+        sqlx::query("UPDATE reading SET entered_in_error = true WHERE value < 4")
+            .execute(record.pool())
+            .await
+            .unwrap();
+        let rules = [trial_rule("low", &low(4.0, 1))];
+        let proposal = proposal(&rules, Replaces::Rules, Scope::Patient(patient));
+        let report = dry_run(record.pool(), proposal, LIMITS, |_| {}).await.unwrap();
+        assert_eq!((report.proposed.alerts.all, report.proposed.patient_days), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn there_is_a_limit_and_there_has_to_be_somebody() {
+        let record = Record::new().await;
+        let patient = record.add_patient(None).await;
+        let history = store(&record, patient).await;
+        let rules = [trial_rule("low", &low(4.0, 1))];
+        let glucose = history
+            .iter()
+            .filter(|observation| observation.metric == Metric::Glucose);
+        let readings = glucose.count() as u64;
+        let try_with = async |readings, scope| {
+            let proposal = proposal(&rules, Replaces::Rules, scope);
+            let limits = Limits { readings, ..LIMITS };
+            dry_run(record.pool(), proposal, limits, |_| {}).await
+        };
+        let report = try_with(readings, Scope::Patient(patient)).await.unwrap();
+        assert_eq!(report.readings, readings);
+        let error = try_with(readings - 1, Scope::Patient(patient)).await.unwrap_err();
+        assert!(matches!(error, DryRunError::TooMuch { most } if most == readings - 1));
+        let error = try_with(readings, Scope::Patient(PatientId(9)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DryRunError::UnknownPatient(PatientId(9))));
+        let error = try_with(readings, Scope::Programme("none".to_owned()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DryRunError::NobodyOn(_)));
+    }
+}
