@@ -1,9 +1,9 @@
-use homeward_record::{Metric, Point};
+use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::kinds::Condition;
-use crate::{DefinitionError, Limit, Severity, parse};
+use crate::{DefinitionError, Severity, parse};
 
 /// What a rule of a care plan says. In JSON:
 ///
@@ -83,14 +83,6 @@ impl Definition {
     /// The metrics that the rule looks at, each once. Readings of others change nothing.
     pub fn metrics(&self) -> Vec<Metric> {
         self.condition.metrics()
-    }
-
-    /// The limit that a reading breaches. At most one does: the limits of one metric do not overlap.
-    pub(crate) fn breached_by(&self, point: &Point) -> Option<&Limit> {
-        let limits = self.condition.limits();
-        limits
-            .iter()
-            .find(|limit| limit.metric == point.metric && limit.is_breached_by(point.value))
     }
 }
 

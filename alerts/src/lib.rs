@@ -39,7 +39,7 @@ mod tables;
 mod testing;
 
 pub use definition::{Definition, Level, Role};
-pub use explain::explain;
+pub use explain::{About, explain};
 pub use homeward_record::Point;
 pub use kinds::{
     Change, Changes, Condition, Direction, Figure, HomeAverage, News2, Percent, Rate, Repeated, Scale, Share,

@@ -63,6 +63,17 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// A reading, with what the rule computed with it.
+    pub fn of(point: Point, figure: Option<f64>) -> Mark {
+        let Point { metric, at, value } = point;
+        Mark {
+            metric,
+            at,
+            value,
+            figure,
+        }
+    }
+
     /// The reading alone.
     pub fn point(&self) -> Point {
         let Mark {

@@ -48,14 +48,6 @@ fn of_programme(programme: &str, code: &str) -> Definition {
         .clone()
 }
 
-pub(crate) fn glucose_very_low() -> Definition {
-    of_programme("diabetes", "glucose-very-low")
-}
-
-pub(crate) fn glucose_low() -> Definition {
-    of_programme("diabetes", "glucose-low")
-}
-
 pub(crate) fn blood_pressure_crisis() -> Definition {
     of_programme("hypertension", "blood-pressure-crisis")
 }

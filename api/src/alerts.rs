@@ -12,7 +12,7 @@ pub(crate) mod snooze;
 pub(crate) mod stream;
 
 use chrono::{DateTime, Utc};
-use homeward_alerts::{Definition, Severity, explain};
+use homeward_alerts::{About, Definition, Mark, Severity, explain};
 use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
 use homeward_store::alerts::{Episode, Transition};
 use serde::Serialize;
@@ -153,7 +153,16 @@ fn point(point: homeward_record::Point, figure: Option<f64>) -> Point {
 /// The sentence about an episode. A rule that this version of the code cannot read leaves the values.
 fn text(definition: Option<&Definition>, episode: &Episode) -> String {
     match definition {
-        Some(definition) => explain(definition, &episode.onset, &episode.latest, &episode.worst),
+        Some(definition) => {
+            let about = About {
+                onset: Mark::of(episode.onset, episode.figures.onset),
+                latest: Mark::of(episode.latest, episode.figures.latest),
+                worst: Mark::of(episode.worst, episode.figures.worst),
+                detail: episode.detail.as_ref(),
+                cleared_at: episode.ended_at.or(episode.cleared_at),
+            };
+            explain(definition, &about)
+        }
         None => format!(
             "Rule {}: {} {} {} at {}.",
             episode.code,

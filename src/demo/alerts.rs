@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
-use homeward_alerts::{Definition, explain};
+use homeward_alerts::{About, Definition, Mark, explain};
 use homeward_record::EpisodeId;
 use homeward_store::PgPool;
 use homeward_store::alerts::{Episode, Transition, TransitionListener, latest_transition, transitions_after};
@@ -77,7 +77,14 @@ impl Follower {
 
 fn line(transition: &Transition, episode: &Episode) -> Result<String> {
     let definition: Definition = serde_json::from_value(episode.definition.clone())?;
-    let text = explain(&definition, &episode.onset, &episode.latest, &episode.worst);
+    let about = About {
+        onset: Mark::of(episode.onset, episode.figures.onset),
+        latest: Mark::of(episode.latest, episode.figures.latest),
+        worst: Mark::of(episode.worst, episode.figures.worst),
+        detail: episode.detail.as_ref(),
+        cleared_at: episode.ended_at.or(episode.cleared_at),
+    };
+    let text = explain(&definition, &about);
     let at = transition.at.format("%H:%M:%S UTC");
     Ok(format!(
         "{at}  {:6}  patient {}  {text}",

@@ -15,7 +15,7 @@ impl Zone {
     }
 
     /// The date that the patient's calendar showed.
-    pub(super) fn date(self, at: DateTime<Utc>) -> NaiveDate {
+    pub(crate) fn date(self, at: DateTime<Utc>) -> NaiveDate {
         at.with_timezone(&self.0).date_naive()
     }
 }

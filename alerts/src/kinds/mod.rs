@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::change::{Change, Changes, Direction};
 pub use self::home_average::HomeAverage;
 pub use self::local_day::Zone;
+pub(crate) use self::news2::METRICS as NEWS2_METRICS;
 pub use self::news2::{News2, Scale};
 pub use self::rate::Rate;
 pub use self::repeated::Repeated;
@@ -149,7 +150,7 @@ impl Condition {
             Condition::Change(kind) => metrics.extend(kind.changes.iter().map(|change| change.metric)),
             Condition::Rate(kind) => metrics.push(kind.metric),
             Condition::TimeInRange(kind) => metrics.push(kind.metric),
-            Condition::News2(_) => metrics.extend(news2::METRICS),
+            Condition::News2(_) => metrics.extend(NEWS2_METRICS),
             Condition::Silence(kind) => metrics.push(kind.metric),
             Condition::Threshold(_) | Condition::Repeated(_) | Condition::HomeAverage(_) => {}
         }
@@ -240,4 +241,4 @@ fn time_of(moment: &[Observation]) -> DateTime<Utc> {
 }
 
 /// Far less than any device resolves, and more than the noise of the arithmetic: 72.3 − 70.3 is to be 2.
-const NOISE: f64 = 1e-9;
+pub(crate) const NOISE: f64 = 1e-9;

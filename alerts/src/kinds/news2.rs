@@ -8,7 +8,7 @@ use crate::Observation;
 use crate::signal::{Breach, Signal};
 
 /// What the score is made of, in the order of the chart.
-pub(super) const METRICS: [Metric; 7] = [
+pub(crate) const METRICS: [Metric; 7] = [
     Metric::RespiratoryRate,
     Metric::Spo2,
     Metric::SupplementalOxygen,
