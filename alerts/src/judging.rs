@@ -15,7 +15,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
-use crate::{Again, Checkpoint, Condition, Definition, Episode, Mark, Observation, Track, Version};
+use crate::{Again, Checkpoint, Definition, Episode, Mark, Observation, Track, Version};
 
 /// Patients whose plans are kept in memory before all of them are forgotten: some kilobytes each.
 const MAX_PATIENTS: usize = 50_000;
@@ -106,13 +106,14 @@ impl Plans {
         for plan in plans {
             let patient = plan.patient;
             let rules = rules_of(plan);
-            for rule in &rules {
+            for rule in rules.iter().filter(|rule| !rule.track.is_of_silence()) {
                 spans.extend(rule.spans(patient, rule.track.resume_after(), DateTime::<Utc>::MAX_UTC));
             }
             self.patients.insert(patient, rules);
         }
         for (patient, readings) in read(connection, spans).await? {
-            for rule in self.patients.get_mut(&patient).into_iter().flatten() {
+            let rules = self.patients.get_mut(&patient).into_iter().flatten();
+            for rule in rules.filter(|rule| !rule.track.is_of_silence()) {
                 let after = rule.track.resume_after();
                 let mut own = rule.track.own(&readings);
                 own.retain(|observation| observation.at > after);
@@ -178,7 +179,7 @@ impl Plans {
     ) -> Result<(), Error> {
         let mut revisions = Vec::new();
         let rules = self.patients.get_mut(&patient).into_iter().flatten();
-        for (index, rule) in rules.enumerate() {
+        for (index, rule) in rules.enumerate().filter(|(_, rule)| !rule.track.is_of_silence()) {
             let overtaken = rule.track.own(&[reading]);
             revisions.extend(rule.track.go_back(&overtaken).map(|again| Revision {
                 patient,
@@ -448,14 +449,13 @@ fn live_rule(
             }
         }
     }
-    let last = readable.last()?;
-    let is_silence = matches!(last.definition.condition, Condition::Silence(_));
+    readable.last()?;
     let severities = readable
         .iter()
         .map(|version| (version.id, version.definition.severity.as_str()));
     let severities = severities.collect();
     let mut track = Track::new(readable, checkpoints);
-    if let Some(open) = silence.filter(|_| is_silence) {
+    if let Some(open) = silence.filter(|_| track.is_of_silence()) {
         track.set_open(silent_episode(open));
     }
     Some(LiveRule {

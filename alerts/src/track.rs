@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
 
-use crate::{Definition, Episode, Memory, Observation, Outcome, Rule, step};
+use crate::{Condition, Definition, Episode, Memory, Observation, Outcome, Rule, step};
 
 /// How much later than a newer one a reading may arrive so that the episodes are exactly those of the right
 /// order: long enough for a device that was offline for a day. One that comes later still is judged with what
@@ -137,14 +137,17 @@ impl Track {
         observations.iter().filter(own).copied().collect()
     }
 
-    /// Whether sorted observations come after all that was judged. The order does not matter to a rule of
-    /// silence.
+    /// Whether it is a rule of silence: it goes by the time at which it is asked, and so has no past.
+    pub fn is_of_silence(&self) -> bool {
+        let of_silence = |version: &Version| matches!(version.definition.condition, Condition::Silence(_));
+        self.versions.iter().all(of_silence)
+    }
+
+    /// Whether sorted observations come after all that was judged.
     pub fn is_in_order(&self, own: &[Observation]) -> bool {
-        let silence =
-            |version: &Version| matches!(version.definition.condition, crate::Condition::Silence(_));
         own.first()
             .is_none_or(|first| self.latest.is_none_or(|latest| first.at > latest))
-            || self.versions.iter().all(silence)
+            || self.is_of_silence()
     }
 
     /// Goes back to before the first of sorted observations that newer ones have overtaken.
@@ -215,6 +218,9 @@ impl Track {
 
     /// Makes a checkpoint before a moment, if it is time for one.
     fn pass(&mut self, at: DateTime<Utc>) {
+        if self.is_of_silence() {
+            return;
+        }
         let due = match (self.latest, self.checkpoints.last()) {
             // What a reading that comes before the first one needs.
             (None, _) | (_, None) => Some(at - ALLOWED_LATENESS - TimeDelta::microseconds(1)),
