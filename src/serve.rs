@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use homeward_alerts::notify::Notifier;
+use homeward_alerts::timers;
 use homeward_api::ApiState;
 use homeward_ingest::Ingest;
 use homeward_record::Clock;
@@ -30,13 +31,16 @@ const INGEST_CONNECTIONS: u32 = 4;
 const API_CONNECTIONS: u32 = 16;
 
 /// Connections of the periodic workers: each works alone, most of the time.
-const WORKER_CONNECTIONS: u32 = 2;
+const WORKER_CONNECTIONS: u32 = 3;
 
 /// Connections of those who send notifications: one each.
 const NOTIFICATION_CONNECTIONS: u32 = 4;
 
 /// How often hours that are over are rolled up.
 const ROLLUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often to see what time has brought about: the longest that an escalation or a silence is told late.
+const TIMERS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often what is older than the retention is removed.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -206,6 +210,13 @@ fn start_workers(
         async move { rollup::run_once(&pool, now).await.map(drop).map_err(Into::into) }
     };
     start_worker("rollup", ROLLUP_INTERVAL, lifecycle, stop, roll_up);
+
+    let (timers_pool, timers_clock) = (pool.clone(), clock.clone());
+    let see_to_timers = move || {
+        let (pool, now) = (timers_pool.clone(), timers_clock.now());
+        async move { timers::run_once(&pool, now).await.map(drop).map_err(Into::into) }
+    };
+    start_worker("timers", TIMERS_INTERVAL, lifecycle, stop, see_to_timers);
 
     let kept = settings.retention();
     let forget = move || {

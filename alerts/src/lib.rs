@@ -24,6 +24,7 @@ mod reconcile;
 mod rule;
 mod severity;
 mod signal;
+pub mod timers;
 mod track;
 
 #[cfg(test)]

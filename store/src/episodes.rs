@@ -5,6 +5,7 @@
 //! episode.
 
 mod action;
+mod time;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::outbox::cancel;
 use action::{Standing, Step};
 
 pub use action::{Action, Refusal};
+pub use time::{Escalated, Escalating, Telling, announce_ends, end_snoozes, escalate};
 
 /// How often, and after which pause, [`act`] tries to get hold of an episode that a lane is writing: a lane's
 /// transaction takes milliseconds.

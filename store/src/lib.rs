@@ -23,6 +23,7 @@ pub mod replay;
 pub mod retention;
 pub mod rollup;
 pub mod server;
+pub mod silence;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
