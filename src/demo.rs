@@ -4,6 +4,7 @@ mod alerts;
 mod cohort;
 mod folder;
 mod progress;
+mod review;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use homeward_record::Clock;
 use homeward_simulators::fleet::{self, FleetConfig, FleetReport};
 use homeward_simulators::physiology::DeviceKind;
 use homeward_simulators::{Broker, Progress, Protocol, live_plan};
+use homeward_store::PgPool;
 use homeward_store::admin::add_token;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,6 +35,7 @@ use crate::telemetry;
 use cohort::Cohort;
 use folder::Folder;
 use progress::{Bar, grouped, rate};
+use review::{Period, delay_text};
 
 /// Readings to a message of the back-fill, and messages that a device has under way. Their product, for all
 /// devices, is what still has to be stored when the demo is stopped: a second or two of work.
@@ -49,8 +52,15 @@ const CAUGHT_UP: f64 = 0.999;
 /// Alerts that wait to be printed.
 const LINES: usize = 256;
 
-/// Connections for enrolment, and for following alerts: a listener and a reader.
-const CONNECTIONS: u32 = 2;
+/// Connections for enrolment, for following alerts (a listener and a reader), and for what they came to.
+const CONNECTIONS: u32 = 3;
+
+/// How often the record is asked whether the last of the past is judged, once nearly all is, and how many times.
+const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING_TIMES: u32 = 20;
+
+/// Live alerts after which the demo says how long they took.
+const ENOUGH_ALERTS: i64 = 10;
 
 /// What kind of demo.
 #[derive(Debug, Args)]
@@ -65,7 +75,7 @@ pub(crate) struct Options {
     /// record is in a temporary folder, which is removed at the end
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Stop when the past is stored
+    /// Stop when the past is stored, and fail if its alerts are too many or too few, or missed what happened
     #[arg(long)]
     exit_after_backfill: bool,
     /// Stop after so many seconds of live readings
@@ -106,6 +116,10 @@ struct Demo {
     report: oneshot::Receiver<Result<FleetReport>>,
     /// Lines of live alerts.
     alerts: mpsc::Receiver<String>,
+    /// The past that the devices bring.
+    period: Period,
+    /// The record, for what alerts came to.
+    pool: PgPool,
     /// Stops the fleet.
     fleet: CancellationToken,
     /// Stops whatever else the demo runs.
@@ -138,20 +152,33 @@ impl Demo {
         lifecycle.spawn(
             "alerts of the demo",
             rest.clone(),
-            alerts::follow(pool, sender, rest.clone()),
+            alerts::follow(pool.clone(), sender, rest.clone()),
         );
+        let (patients, scripted) = (cohort.patients.clone(), cohort.fresh);
         let config = fleet_config(options, service.mqtt_address(), cohort);
+        let period = Period {
+            from: config.from,
+            to: config.to,
+            patients,
+            scripted,
+        };
         let (progress, report) = start_fleet(config, lifecycle, &fleet);
         let mut demo = Demo {
             service,
             progress,
             report,
             alerts,
+            period,
+            pool,
             fleet,
             rest,
         };
         announce("ready");
         let outcome = demo.watch(options, database, lifecycle).await;
+        if !options.exit_after_backfill && outcome.is_ok() {
+            let (count, median) = demo.period.delay(&demo.pool).await?;
+            announce(&delay_text(count, median));
+        }
         let stopped = demo.stop(lifecycle).await;
         outcome.and(stopped)
     }
@@ -165,6 +192,7 @@ impl Demo {
     ) -> Result<()> {
         let mut bar = Bar::new();
         let mut live = false;
+        let mut told_delay = false;
         let mut end = None;
         loop {
             tokio::select! {
@@ -175,6 +203,9 @@ impl Demo {
                 Some(line) = self.alerts.recv() => {
                     bar.clear();
                     announce(&line);
+                    if live && !told_delay {
+                        told_delay = self.tell_delay().await?;
+                    }
                 }
                 Ok(()) = self.progress.changed(), if !live => {
                     let Some(progress) = self.progress.borrow_and_update().clone() else { continue };
@@ -183,6 +214,7 @@ impl Demo {
                         live = true;
                         bar.clear();
                         announce(&summary(&progress, bar.elapsed()));
+                        self.tell_review().await?;
                         announce("Live now: each alert is a line here. Ctrl-C stops everything.");
                         end = options.live_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
                     }
@@ -190,11 +222,39 @@ impl Demo {
                 report = &mut self.report => {
                     bar.clear();
                     let report = report.context("the simulated devices are gone")??;
-                    return ended(&report, self.progress.borrow().as_ref(), bar.elapsed());
+                    ended(&report, self.progress.borrow().as_ref(), bar.elapsed())?;
+                    let review = self.period.review(&self.pool).await?;
+                    announce(&review.text());
+                    return review.check();
                 }
                 () = at(end) => return Ok(()),
             }
         }
+    }
+
+    /// Says what the alerts of the past came to. Some messages may still be under way, so it asks again while
+    /// something has not been caught yet.
+    async fn tell_review(&self) -> Result<()> {
+        let mut review = self.period.review(&self.pool).await?;
+        for _ in 0..SETTLING_TIMES {
+            if review.all_caught() {
+                break;
+            }
+            tokio::time::sleep(SETTLING).await;
+            review = self.period.review(&self.pool).await?;
+        }
+        announce(&review.text());
+        Ok(())
+    }
+
+    /// Says how long live alerts took, once there are enough.
+    async fn tell_delay(&self) -> Result<bool> {
+        let (count, median) = self.period.delay(&self.pool).await?;
+        let enough = count >= ENOUGH_ALERTS;
+        if enough {
+            announce(&delay_text(count, median));
+        }
+        Ok(enough)
     }
 
     /// Stops the devices first, so that none sees its broker go.
@@ -218,11 +278,11 @@ impl Demo {
 }
 
 /// The patients of the data folder, enrolled if there are none.
-async fn enrolled(settings: &Settings, options: &Options, pool: &homeward_store::PgPool) -> Result<Cohort> {
+async fn enrolled(settings: &Settings, options: &Options, pool: &PgPool) -> Result<Cohort> {
     if let Some(cohort) = Cohort::load(&settings.data_dir)? {
         announce(&format!(
             "{} simulated patients with {} devices are in {}.",
-            grouped(cohort.patients as u64),
+            grouped(cohort.patients.len() as u64),
             grouped(cohort.fleet.len() as u64),
             settings.data_dir.display()
         ));
@@ -234,7 +294,7 @@ async fn enrolled(settings: &Settings, options: &Options, pool: &homeward_store:
     let cohort = Cohort::enrol(pool, patients, since, now, &settings.data_dir).await?;
     announce(&format!(
         "Enrolled {} simulated patients with {} devices in {:.1} s.",
-        grouped(cohort.patients as u64),
+        grouped(cohort.patients.len() as u64),
         grouped(cohort.fleet.len() as u64),
         begun.elapsed().as_secs_f64()
     ));
@@ -254,13 +314,18 @@ fn fleet_config(options: &Options, mqtt: SocketAddr, cohort: Cohort) -> FleetCon
     };
     let now = Clock::System.now();
     let from = now - TimeDelta::days(options.days.into());
-    let mut config = FleetConfig::new(broker, cohort.fleet, from, now);
+    let mut config = FleetConfig::new(broker, cohort.fleet, from, now).with_cohort(&cohort.patients);
+    if !cohort.fresh {
+        // Their past is in the record, and what happened in it stays as it was.
+        config.scripts.clear();
+    }
     config.per_message = READINGS_A_MESSAGE;
     config.live = !options.exit_after_backfill;
     config.uplink.window = WINDOW;
     config.uplink.drain = FLEET_DRAIN;
     if config.live {
-        config.scripts = live_plan(&config.enrolments);
+        let live = live_plan(&config.enrolments, &config.scripts);
+        config.scripts.extend(live);
     }
     config
 }

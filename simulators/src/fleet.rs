@@ -14,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::cohort::profile;
 use crate::counts::{Counts, Progress};
+use crate::deterioration::DETERIORATIONS;
 use crate::device::{Course, SimulatedDevice};
 use crate::enrolment::Enrolment;
 use crate::link::Broker;
 use crate::outcome::Hook;
 use crate::pace::{Pace, Speed};
-use crate::physiology::{Patient, Script};
+use crate::physiology::{Condition, Patient};
 use crate::plan::{Planned, Start};
 use crate::uplink::{UplinkOptions, Uplinks};
 
@@ -46,6 +48,8 @@ pub struct FleetConfig {
     pub live: bool,
     /// What happens to whom.
     pub scripts: Vec<Planned>,
+    /// Patients whose bodies differ from most others': the number in [`Enrolment::patient`], and how.
+    pub conditions: BTreeMap<u64, Condition>,
     /// How devices send, and what goes wrong with it.
     pub uplink: UplinkOptions,
     /// Connections made a second, at first.
@@ -89,6 +93,7 @@ impl FleetConfig {
             per_message: 10,
             live: false,
             scripts: Vec::new(),
+            conditions: BTreeMap::new(),
             uplink: UplinkOptions::default(),
             // A stock broker accepts about one connection a millisecond; a quarter of that leaves room.
             connects_per_second: 250,
@@ -97,10 +102,27 @@ impl FleetConfig {
         }
     }
 
+    /// The same fleet, whose patients, in this order, are those of a demo: their bodies are those of their
+    /// [`profile`], and the [`DETERIORATIONS`] happen to them, as far as they begin within the period.
+    pub fn with_cohort(mut self, patients: &[u64]) -> FleetConfig {
+        for (place, patient) in patients.iter().enumerate() {
+            self.conditions.insert(*patient, profile(place).condition);
+        }
+        for deterioration in &DETERIORATIONS {
+            let begins_within = deterioration.span(self.to).0 >= self.from;
+            if let Some(patient) = patients.get(deterioration.place).filter(|_| begins_within) {
+                self.scripts.push(deterioration.planned(*patient));
+            }
+        }
+        self
+    }
+
     /// What this patient's devices measure, as the fleet sends it, but for the clock skew.
     pub fn patient(&self, number: u64) -> Patient {
         let scripts = self.scripts.iter().filter(|planned| planned.patient == number);
-        Patient::new(self.seed, number).with_scripts(scripts.map(|planned| planned.script(self.to)))
+        let condition = self.conditions.get(&number).copied().unwrap_or_default();
+        Patient::with_condition(self.seed, number, condition)
+            .with_scripts(scripts.map(|planned| planned.script(self.to)))
     }
 
     fn check(&self) -> Result<()> {
@@ -198,7 +220,6 @@ struct Fleet {
     config: FleetConfig,
     course: Arc<Course>,
     uplinks: Arc<Uplinks>,
-    scripts: BTreeMap<u64, Vec<Script>>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -207,18 +228,10 @@ type Task = (DeviceId, JoinHandle<Result<()>>);
 
 impl Fleet {
     fn new(config: FleetConfig, cancel: CancellationToken) -> Fleet {
-        let mut scripts: BTreeMap<u64, Vec<Script>> = BTreeMap::new();
-        for planned in &config.scripts {
-            scripts
-                .entry(planned.patient)
-                .or_default()
-                .push(planned.script(config.to));
-        }
         let uplinks = Uplinks::new(config.broker.clone(), config.uplink.clone(), config.hook.clone());
         Fleet {
             course: Arc::new(config.course()),
             uplinks,
-            scripts,
             tracker: TaskTracker::new(),
             cancel,
             config,
@@ -270,8 +283,7 @@ impl Fleet {
     }
 
     fn start(&self, enrolment: &Enrolment) -> JoinHandle<Result<()>> {
-        let scripts = self.scripts.get(&enrolment.patient).cloned().unwrap_or_default();
-        let patient = Patient::new(self.config.seed, enrolment.patient).with_scripts(scripts);
+        let patient = self.config.patient(enrolment.patient);
         let device = enrolment.device();
         let course = Arc::clone(&self.course);
         let uplinks = Arc::clone(&self.uplinks);
@@ -308,7 +320,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use crate::enrolment::Secret;
-    use crate::physiology::{DeviceKind, ScriptKind};
+    use crate::physiology::{DeviceKind, Script, ScriptKind};
 
     fn config() -> FleetConfig {
         let enrolments = vec![Enrolment {

@@ -76,7 +76,7 @@ struct FleetArgs {
     /// Go on live after the period, until interrupted.
     #[arg(long)]
     live: bool,
-    /// What happens to whom: hypo, hypertensive_crisis or deterioration, as `SCRIPT:PATIENT@TIME`, where the
+    /// What happens to whom: hypo, hypertensive_crisis, deterioration and others, as `SCRIPT:PATIENT@TIME`, where the
     /// time may be `live+SECONDS`. Without any, a live fleet has a plan of its own.
     #[arg(long = "script", value_name = "SCRIPT")]
     scripts: Vec<Planned>,
@@ -154,7 +154,7 @@ async fn run_fleet(args: FleetArgs) -> Result<()> {
     let to = args.to.unwrap_or_else(|| Clock::System.now());
     let from = args.from.unwrap_or(to - TimeDelta::days(i64::from(args.days)));
     let scripts = match (args.live, args.no_scripts) {
-        (true, false) if args.scripts.is_empty() => live_plan(&enrolments),
+        (true, false) if args.scripts.is_empty() => live_plan(&enrolments, &[]),
         _ => args.scripts,
     };
     let devices = enrolments.len();

@@ -49,6 +49,45 @@ pub enum Measurement {
         #[serde(skip_serializing_if = "Option::is_none")]
         irregular_pulse: Option<bool>,
     },
+    /// Respirations, /min.
+    RespiratoryRate {
+        /// When.
+        at: DateTime<Utc>,
+        /// How many.
+        #[serde(serialize_with = "number")]
+        value: f64,
+    },
+    /// Oxygen that the patient is given, L/min; 0 is air.
+    SupplementalOxygen {
+        /// When.
+        at: DateTime<Utc>,
+        /// How much.
+        #[serde(serialize_with = "number")]
+        value: f64,
+    },
+    /// A body temperature, Cel.
+    BodyTemperature {
+        /// When.
+        at: DateTime<Utc>,
+        /// How warm.
+        #[serde(serialize_with = "number")]
+        value: f64,
+    },
+    /// A level of consciousness.
+    Consciousness {
+        /// When.
+        at: DateTime<Utc>,
+        /// Which.
+        value: Consciousness,
+    },
+    /// A body weight, kg.
+    BodyWeight {
+        /// When.
+        at: DateTime<Utc>,
+        /// How much.
+        #[serde(serialize_with = "number")]
+        value: f64,
+    },
     /// A glucose concentration.
     Glucose {
         /// When.
@@ -64,6 +103,17 @@ pub enum Measurement {
         #[serde(skip_serializing_if = "Option::is_none")]
         meal: Option<Meal>,
     },
+}
+
+/// A level of consciousness, as far as simulated patients have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Consciousness {
+    /// Alert.
+    #[serde(rename = "A")]
+    Alert,
+    /// Newly confused.
+    #[serde(rename = "C")]
+    Confused,
 }
 
 /// The unit of a glucose concentration.
@@ -131,6 +181,11 @@ impl Measurement {
             | Measurement::Spo2 { at, .. }
             | Measurement::Steps { at, .. }
             | Measurement::BloodPressure { at, .. }
+            | Measurement::RespiratoryRate { at, .. }
+            | Measurement::SupplementalOxygen { at, .. }
+            | Measurement::BodyTemperature { at, .. }
+            | Measurement::Consciousness { at, .. }
+            | Measurement::BodyWeight { at, .. }
             | Measurement::Glucose { at, .. } => *at,
         }
     }
@@ -143,6 +198,13 @@ impl Measurement {
             Measurement::HeartRate { value, .. } => vec![reading(Metric::HeartRate, value)],
             Measurement::Spo2 { value, .. } => vec![reading(Metric::Spo2, value)],
             Measurement::Steps { value, .. } => vec![reading(Metric::Steps, f64::from(value))],
+            Measurement::RespiratoryRate { value, .. } => vec![reading(Metric::RespiratoryRate, value)],
+            Measurement::SupplementalOxygen { value, .. } => vec![reading(Metric::SupplementalOxygen, value)],
+            Measurement::BodyTemperature { value, .. } => vec![reading(Metric::BodyTemperature, value)],
+            Measurement::Consciousness { value, .. } => {
+                vec![reading(Metric::Consciousness, f64::from(value as u8))]
+            }
+            Measurement::BodyWeight { value, .. } => vec![reading(Metric::BodyWeight, value)],
             Measurement::BloodPressure {
                 systolic,
                 diastolic,
@@ -178,6 +240,11 @@ impl Measurement {
             | Measurement::Spo2 { at, .. }
             | Measurement::Steps { at, .. }
             | Measurement::BloodPressure { at, .. }
+            | Measurement::RespiratoryRate { at, .. }
+            | Measurement::SupplementalOxygen { at, .. }
+            | Measurement::BodyTemperature { at, .. }
+            | Measurement::Consciousness { at, .. }
+            | Measurement::BodyWeight { at, .. }
             | Measurement::Glucose { at, .. } => *at += by,
         }
         self
@@ -267,6 +334,18 @@ mod tests {
                 sample: Sample::CapillaryBlood,
                 meal: Some(Meal::Before),
             },
+            Measurement::RespiratoryRate { at, value: 16.0 },
+            Measurement::SupplementalOxygen { at, value: 0.0 },
+            Measurement::BodyTemperature { at, value: 36.7 },
+            Measurement::Consciousness {
+                at,
+                value: Consciousness::Alert,
+            },
+            Measurement::Consciousness {
+                at: at + TimeDelta::seconds(5),
+                value: Consciousness::Confused,
+            },
+            Measurement::BodyWeight { at, value: 81.3 },
         ]
     }
 
@@ -281,6 +360,10 @@ mod tests {
             r#""systolic":134,"diastolic":84,"pulse":71,"irregular_pulse":true}"#,
             r#""value":153,"unit":"mg/dL","sample":"interstitial"}"#,
             r#""value":6.1,"unit":"mmol/L","sample":"capillary_blood","meal":"before"}"#,
+            r#"{"type":"supplemental_oxygen","at":"2026-11-22T08:00:00Z","value":0}"#,
+            r#"{"type":"body_temperature","at":"2026-11-22T08:00:00Z","value":36.7}"#,
+            r#"{"type":"consciousness","at":"2026-11-22T08:00:00Z","value":"A"}"#,
+            r#"{"type":"body_weight","at":"2026-11-22T08:00:00Z","value":81.3}"#,
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use crate::enrolment::Enrolment;
 use crate::physiology::{DeviceKind, Script, ScriptKind};
@@ -25,6 +25,9 @@ pub enum Start {
     At(DateTime<Utc>),
     /// This long after the end of the back-filled period (or, negative, before).
     Live(TimeDelta),
+    /// So many days before the one on which the back-filled period ends, at so many minutes after midnight, UTC:
+    /// for what belongs to a time of the day.
+    Day(u8, u16),
 }
 
 impl Planned {
@@ -33,6 +36,10 @@ impl Planned {
         let at = match self.at {
             Start::At(at) => at,
             Start::Live(after) => live + after,
+            Start::Day(before, minute) => {
+                let midnight = live.date_naive().and_time(NaiveTime::MIN).and_utc();
+                midnight - TimeDelta::days(before.into()) + TimeDelta::minutes(minute.into())
+            }
         };
         Script { kind: self.kind, at }
     }
@@ -74,14 +81,17 @@ const FIRST_HYPO: TimeDelta = TimeDelta::seconds(20);
 const FIRST_CRISIS: TimeDelta = TimeDelta::seconds(35);
 /// A deterioration begins before the live run, so that its limits are crossed soon after.
 const DETERIORATION: TimeDelta = TimeDelta::minutes(-130);
-/// Afterwards something happens to somebody this often, for this long.
+/// Then something happens to somebody every minute, until there is enough to tell how long alerts take; and
+/// afterwards this often, for this long.
+const SOON: TimeDelta = TimeDelta::minutes(1);
+const EVENTS_SOON: i32 = 8;
 const NEXT: TimeDelta = TimeDelta::minutes(20);
 const EVENTS: i32 = 36;
 
 /// What happens in a live run, if nothing else is asked for: within the first minute a hypo and a
 /// hypertensive crisis, a deterioration under way, and then now and then another hypo or crisis, each to
-/// another patient while there are any.
-pub fn live_plan(enrolments: &[Enrolment]) -> Vec<Planned> {
+/// another patient while there are any. Nothing happens to those to whom something else does already.
+pub fn live_plan(enrolments: &[Enrolment], already: &[Planned]) -> Vec<Planned> {
     let mut kinds: BTreeMap<u64, BTreeSet<u8>> = BTreeMap::new();
     for enrolment in enrolments {
         kinds
@@ -89,7 +99,12 @@ pub fn live_plan(enrolments: &[Enrolment]) -> Vec<Planned> {
             .or_default()
             .insert(enrolment.kind as u8);
     }
-    let mut free: Vec<u64> = kinds.keys().copied().collect();
+    let taken: BTreeSet<u64> = already.iter().map(|planned| planned.patient).collect();
+    let mut free: Vec<u64> = kinds
+        .keys()
+        .copied()
+        .filter(|patient| !taken.contains(patient))
+        .collect();
     // The first free patient with one of these devices; sensors show a hypo sooner than meters.
     let mut take = |wanted: &[DeviceKind]| {
         let has = |kind: &DeviceKind| {
@@ -118,9 +133,10 @@ pub fn live_plan(enrolments: &[Enrolment]) -> Vec<Planned> {
         ScriptKind::Deterioration,
         DETERIORATION,
     );
-    for number in 1..=EVENTS {
-        let after = NEXT * number;
-        if number % 2 == 1 {
+    let soon = (1..=EVENTS_SOON).map(|number| SOON * number);
+    let later = (1..=EVENTS).map(|number| NEXT * number);
+    for (number, after) in soon.chain(later).enumerate() {
+        if number % 2 == 0 {
             add(take(&glucose), ScriptKind::Hypo, after);
         } else {
             add(take(&[DeviceKind::Cuff]), ScriptKind::HypertensiveCrisis, after);
@@ -160,6 +176,15 @@ mod tests {
             assert_eq!((planned.patient, script.kind), (4, ScriptKind::Hypo));
             assert_eq!(script.at, expected.parse::<DateTime<Utc>>().unwrap(), "{text}");
         }
+        let night = Planned {
+            patient: 4,
+            kind: ScriptKind::Hypo,
+            at: Start::Day(2, 190),
+        };
+        assert_eq!(
+            night.script(live).at,
+            "2026-11-20T03:10:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
         for wrong in [
             "hypo",
             "hypo:4",
@@ -181,7 +206,7 @@ mod tests {
             enrolment(4, 6, DeviceKind::Cuff),
             enrolment(5, 7, DeviceKind::Smartwatch),
         ];
-        let plan = live_plan(&fleet);
+        let plan = live_plan(&fleet, &[]);
         let within_a_minute: Vec<_> = plan
             .iter()
             .filter(|planned| {
@@ -195,6 +220,8 @@ mod tests {
         let patients: BTreeSet<_> = plan.iter().map(|planned| planned.patient).collect();
         assert_eq!(patients.len(), plan.len(), "one thing at a time for each patient");
         assert_eq!(plan.len(), 4);
-        assert_eq!(live_plan(&[]), []);
+        assert_eq!(live_plan(&[], &[]), []);
+        let beside = live_plan(&fleet, &plan[..1]);
+        assert!(beside.iter().all(|planned| planned.patient != plan[0].patient));
     }
 }

@@ -11,6 +11,7 @@ use homeward_alerts::Programme;
 use homeward_record::{NhsNumber, PatientId};
 use homeward_simulators::enrolment::{self, Enrolment, Secret};
 use homeward_simulators::physiology::DeviceKind;
+use homeward_simulators::profile;
 use homeward_store::PgPool;
 use homeward_store::admin::{NewDevice, NewPatient, add_devices, add_patients};
 
@@ -65,55 +66,14 @@ const LAST_NAMES: [&str; 30] = [
     "Wright",
 ];
 
-/// What a patient is watched for, and with what.
-struct Profile {
-    programmes: &'static [&'static str],
-    devices: &'static [DeviceKind],
-    youngest: u32,
-    oldest: u32,
-}
-
-const HYPERTENSION: Profile = Profile {
-    programmes: &["hypertension"],
-    devices: &[DeviceKind::Cuff, DeviceKind::Smartwatch],
-    youngest: 45,
-    oldest: 92,
-};
-const SENSOR: Profile = Profile {
-    programmes: &["diabetes"],
-    devices: &[DeviceKind::Cgm, DeviceKind::Smartwatch],
-    youngest: 19,
-    oldest: 75,
-};
-const METER: Profile = Profile {
-    programmes: &["diabetes"],
-    devices: &[DeviceKind::Meter],
-    youngest: 50,
-    oldest: 88,
-};
-const BOTH: Profile = Profile {
-    programmes: &["hypertension", "diabetes"],
-    devices: &[DeviceKind::Cuff, DeviceKind::Cgm, DeviceKind::Smartwatch],
-    youngest: 48,
-    oldest: 85,
-};
-
-/// Of twenty patients: nine with high blood pressure, five and three with diabetes, three with both.
-fn profile(number: usize) -> &'static Profile {
-    match number % 20 {
-        0..9 => &HYPERTENSION,
-        9..14 => &SENSOR,
-        14..17 => &METER,
-        _ => &BOTH,
-    }
-}
-
 /// The patients of a demo.
 pub(super) struct Cohort {
     /// Their devices, as the simulators know them.
     pub(super) fleet: Vec<Enrolment>,
-    /// How many they are.
-    pub(super) patients: usize,
+    /// Their numbers, in the order of their places in the cohort; see [`profile`].
+    pub(super) patients: Vec<u64>,
+    /// Whether they are new, and so have no past yet.
+    pub(super) fresh: bool,
 }
 
 impl Cohort {
@@ -124,12 +84,11 @@ impl Cohort {
             return Ok(None);
         }
         let fleet: Vec<Enrolment> = enrolment::read_file(&path)?;
-        let mut patients: Vec<u64> = fleet.iter().map(|device| device.patient).collect();
-        patients.sort_unstable();
-        patients.dedup();
+        let patients = numbers_of(&fleet);
         Ok(Some(Cohort {
-            patients: patients.len(),
             fleet,
+            patients,
+            fresh: false,
         }))
     }
 
@@ -154,8 +113,21 @@ impl Cohort {
         }
         save(&fleet, &data_dir.join(FLEET_FILE))
             .context("could not keep the secrets of the demo's devices")?;
-        Ok(Cohort { fleet, patients })
+        let patients = numbers_of(&fleet);
+        Ok(Cohort {
+            fleet,
+            patients,
+            fresh: true,
+        })
     }
+}
+
+/// The record numbers patients in the order in which they are enrolled.
+fn numbers_of(fleet: &[Enrolment]) -> Vec<u64> {
+    let mut patients: Vec<u64> = fleet.iter().map(|device| device.patient).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    patients
 }
 
 async fn enrol_chunk(
@@ -221,6 +193,8 @@ fn kind_name(kind: DeviceKind) -> &'static str {
         DeviceKind::Cuff => "cuff",
         DeviceKind::Cgm => "cgm",
         DeviceKind::Meter => "meter",
+        DeviceKind::Hub => "hub",
+        DeviceKind::Scale => "scale",
     }
 }
 
@@ -233,10 +207,10 @@ fn name(number: usize) -> String {
 
 /// A date of birth within the ages of the patient's profile.
 fn born(number: usize, now: DateTime<Utc>) -> NaiveDate {
-    let profile = profile(number);
+    let (youngest, oldest) = profile(number).ages;
     // Steps that have no divisor in common with what they go around in.
     let spread = u32::try_from(number % 10_000).unwrap_or(0);
-    let age = profile.youngest + spread * 17 % (profile.oldest - profile.youngest + 1);
+    let age = youngest + spread * 17 % (oldest - youngest + 1);
     let year = now.year() - i32::try_from(age).unwrap_or(0);
     let new_year = NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
     new_year + TimeDelta::days(i64::from(spread * 101 % 365)) - TimeDelta::days(365)
@@ -278,10 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn every_programme_of_the_demo_exists() {
-        for profile in [HYPERTENSION, SENSOR, METER, BOTH] {
-            for name in profile.programmes {
+    fn every_programme_of_the_demo_exists_and_everyone_over_80_has_the_right_one() {
+        let now: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
+        for number in 0..900 {
+            let age = now.date_naive().years_since(born(number, now)).unwrap();
+            for name in profile(number).programmes {
                 assert!(Programme::named(name).is_some(), "{name}");
+                assert!(*name != "hypertension" || age < 80, "{number}: {age}");
+                assert!(*name != "hypertension-over-80" || age >= 80, "{number}: {age}");
             }
         }
     }
@@ -300,6 +278,7 @@ mod tests {
         let fleet = vec![device(10_001, 1001), device(10_002, 1001), device(10_003, 1002)];
         save(&fleet, &folder.path().join(FLEET_FILE)).unwrap();
         let cohort = Cohort::load(folder.path()).unwrap().unwrap();
-        assert_eq!((cohort.fleet, cohort.patients), (fleet, 2));
+        assert_eq!((cohort.fleet, cohort.patients), (fleet, vec![1001, 1002]));
+        assert!(!cohort.fresh);
     }
 }

@@ -1,4 +1,4 @@
-use super::{DAY, DeviceKind, HOUR, MINUTE, Patient, Script, Span, bell, round_to, time};
+use super::{Condition, DAY, DeviceKind, HOUR, MINUTE, Patient, Script, Span, bell, round_to, time};
 use crate::measurement::{GlucoseUnit, Meal, Measurement, Sample};
 use crate::noise::{Noise, mix_values, smoothstep};
 
@@ -23,15 +23,24 @@ const SERIOUS_LOWS: f64 = 0.08;
 const SENSOR_LAG: i64 = 8 * MINUTE;
 
 impl Traits {
-    pub(super) fn of(noise: Noise) -> Traits {
+    pub(super) fn of(noise: Noise, condition: Condition) -> Traits {
+        if condition == Condition::Pregnant {
+            return Traits {
+                base: noise.within(1, 4.9, 5.5),
+                dawn: noise.within(2, 0.2, 0.6),
+                meal: noise.within(3, 1.0, 1.9),
+                lows: noise.within(4, 0.04, 0.20),
+                highs: 0.0,
+            };
+        }
         let poorly_controlled = noise.uniform(0) < 0.12;
         let more = if poorly_controlled { 1.0 } else { 0.0 };
         Traits {
             base: noise.within(1, 5.9, 7.8) + 1.6 * more,
             dawn: noise.within(2, 0.4, 1.5),
             meal: noise.within(3, 2.0, 4.2) + 0.8 * more,
-            lows: noise.within(4, 0.04, 0.30),
-            highs: noise.within(5, 0.03, 0.16) + 0.20 * more,
+            lows: noise.within(4, 0.08, 0.42),
+            highs: noise.within(5, 0.06, 0.26) + 0.20 * more,
         }
     }
 }
@@ -41,7 +50,9 @@ impl Patient {
     pub(super) fn cgm(&self, every: i64, span: Span) -> Vec<Measurement> {
         let noise = self.noise.stream("cgm");
         let phase = (noise.uniform(0) * every as f64) as i64;
-        let regular = span.grid(every, phase).filter(|at| !self.sensor_is_silent(*at));
+        let regular = span.grid(every, phase).filter(|at| {
+            !self.sensor_is_silent(*at) && !self.scripts.iter().any(|script| script.silences(*at))
+        });
         regular
             .chain(span.scripted(&self.scripts, DeviceKind::Cgm))
             .map(|at| {

@@ -13,7 +13,9 @@
 mod glucose;
 mod pressure;
 mod script;
+mod vitals;
 mod watch;
+mod weight;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use script::{Pull, calmed};
@@ -36,6 +38,22 @@ pub enum DeviceKind {
     Cgm,
     /// Glucose of a fingertip, a few times a day.
     Meter,
+    /// A set of vital signs four times a day: all that NEWS2 asks for.
+    Hub,
+    /// Body weight every morning.
+    Scale,
+}
+
+/// How a patient's body differs from most others'.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Not in any way that matters here.
+    #[default]
+    Usual,
+    /// Pregnant, with glucose in the narrower range that is asked for then.
+    Pregnant,
+    /// A chronic disease of the lungs: a saturation around 90 %, for some with oxygen at home.
+    ChronicLungs,
 }
 
 /// A device as the physiology knows it.
@@ -71,18 +89,27 @@ pub struct Patient {
     glucose: glucose::Traits,
     pressure: pressure::Traits,
     watch: watch::Traits,
+    vitals: vitals::Traits,
+    weight: weight::Traits,
     scripts: Vec<Script>,
 }
 
 impl Patient {
     /// The patient with this number in the simulation with this seed.
     pub fn new(seed: u64, number: u64) -> Patient {
+        Patient::with_condition(seed, number, Condition::Usual)
+    }
+
+    /// The patient with this number, if this were so.
+    pub fn with_condition(seed: u64, number: u64, condition: Condition) -> Patient {
         let noise = Noise::new(seed, number);
         Patient {
             noise,
-            glucose: glucose::Traits::of(noise.stream("glucose traits")),
+            glucose: glucose::Traits::of(noise.stream("glucose traits"), condition),
             pressure: pressure::Traits::of(noise.stream("pressure traits")),
             watch: watch::Traits::of(noise.stream("watch traits")),
+            vitals: vitals::Traits::of(noise.stream("vital traits"), condition),
+            weight: weight::Traits::of(noise.stream("weight traits")),
             scripts: Vec::new(),
         }
     }
@@ -107,6 +134,8 @@ impl Patient {
             DeviceKind::Cuff => self.cuff(span),
             DeviceKind::Cgm => self.cgm(device.every_s(), span),
             DeviceKind::Meter => self.meter(span),
+            DeviceKind::Hub => self.hub(span),
+            DeviceKind::Scale => self.scale(span),
         };
         measurements.sort_by_key(Measurement::at);
         measurements.dedup_by_key(|measurement| (std::mem::discriminant(measurement), measurement.at()));

@@ -46,7 +46,7 @@ impl Patient {
         moments.into_iter().map(|at| self.blood_pressure(at)).collect()
     }
 
-    fn blood_pressure(&self, at: i64) -> Measurement {
+    pub(super) fn blood_pressure(&self, at: i64) -> Measurement {
         let noise = self.noise.stream("pressure");
         let morning = if at.rem_euclid(DAY) < DAY / 2 { 1.0 } else { -1.0 };
         // What a week, a day and a single measurement do to it; systolic and diastolic move together.
@@ -56,6 +56,8 @@ impl Patient {
         let apart = noise.stream("apart").gauss(at);
         let systolic = self.pressure.systolic + 1.5 * morning + 2.5 * week + 4.0 * day;
         let diastolic = self.pressure.diastolic + 1.0 * morning + 1.5 * week + 2.0 * day;
+        let scripted = self.scripts.iter().map(|script| script.irregular_pulse(at));
+        let irregular = scripted.fold(self.pressure.irregular, f64::max);
         Measurement::BloodPressure {
             at: time(at),
             systolic: self
@@ -67,7 +69,7 @@ impl Patient {
                 .round()
                 .clamp(45.0, 150.0),
             pulse: Some((self.resting_heart_rate(at) + 1.5 * moment).round()),
-            irregular_pulse: Some(noise.stream("irregular").uniform(at) < self.pressure.irregular),
+            irregular_pulse: Some(noise.stream("irregular").uniform(at) < irregular),
         }
     }
 }

@@ -1,10 +1,10 @@
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
-use chrono::{DateTime, Utc};
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKind, HOUR, MINUTE};
+use super::{DAY, DeviceKind, HOUR, MINUTE};
 use crate::noise::{mix_values, smoothstep};
 
 /// Something that happens to a simulated patient.
@@ -12,8 +12,7 @@ use crate::noise::{mix_values, smoothstep};
 pub struct Script {
     /// What happens.
     pub kind: ScriptKind,
-    /// When: of a hypo and of a crisis the moment at which the limit is crossed, of a deterioration its
-    /// beginning.
+    /// When: of a hypo and of a crisis the moment at which the limit is crossed, of all others the beginning.
     pub at: DateTime<Utc>,
 }
 
@@ -24,12 +23,53 @@ pub enum ScriptKind {
     /// Glucose falls for an hour, below 3.0 mmol/L at the script's time, stays there for half an hour, and
     /// recovers.
     Hypo,
+    /// Glucose falls from 10.8 to 4.2 mmol/L within half an hour, and goes no lower.
+    RapidFall,
+    /// Glucose of 16.8 mmol/L for seven hours, as after a forgotten dose.
+    HighGlucose,
+    /// Glucose of some 11 mmol/L from then on.
+    RaisedGlucose,
+    /// From then on the glucose sensor measures no more.
+    SilentSensor,
     /// Blood pressure of 180/120 and more from the script's time, for an hour, then falling; the patient
     /// measures again and again.
     HypertensiveCrisis,
+    /// Blood pressures of some 143/89 for eight days.
+    RaisedPressure,
+    /// Three of four measurements meet an irregular pulse, for two days.
+    IrregularPulse,
+    /// A heart rate of 134 at rest, for an hour and a half.
+    FastHeart,
+    /// Over 18 hours respirations, pulse and temperature rise, saturation and pressure fall: NEWS2 of 8 for a
+    /// day, then recovery.
+    Infection,
+    /// Over ten hours a chronic disease of the lungs gets worse: fast breathing, a saturation of 84 %, in the end
+    /// confusion; recovery after a day.
+    LungExacerbation,
+    /// 3.6 kg more within five days; treated, and gone after five more.
+    FluidRetention,
     /// Over six hours heart rate rises, oxygen saturation falls, blood pressure drifts up to a crisis, and
     /// glucose stays above 13.9 mmol/L; then, slowly, recovery.
     Deterioration,
+}
+
+impl ScriptKind {
+    /// Every kind, with its name on the command line.
+    pub const ALL: [(ScriptKind, &str); 13] = [
+        (ScriptKind::Hypo, "hypo"),
+        (ScriptKind::RapidFall, "rapid_fall"),
+        (ScriptKind::HighGlucose, "high_glucose"),
+        (ScriptKind::RaisedGlucose, "raised_glucose"),
+        (ScriptKind::SilentSensor, "silent_sensor"),
+        (ScriptKind::HypertensiveCrisis, "hypertensive_crisis"),
+        (ScriptKind::RaisedPressure, "raised_pressure"),
+        (ScriptKind::IrregularPulse, "irregular_pulse"),
+        (ScriptKind::FastHeart, "fast_heart"),
+        (ScriptKind::Infection, "infection"),
+        (ScriptKind::LungExacerbation, "lung_exacerbation"),
+        (ScriptKind::FluidRetention, "fluid_retention"),
+        (ScriptKind::Deterioration, "deterioration"),
+    ];
 }
 
 /// Where a script draws a value, and how strongly: 0 leaves it, 1 has it there.
@@ -55,86 +95,179 @@ pub(super) fn calmed(noise: f64, pulls: impl Iterator<Item = Pull>) -> f64 {
 const CRISIS_HOLD: i64 = HOUR;
 const DETERIORATION_RISE: i64 = 6 * HOUR;
 const DETERIORATION_END: i64 = 10 * HOUR;
+/// What fluid retention amounts to, kg.
+const FLUID: f64 = 3.6;
 
 impl Script {
+    /// When it begins to show.
+    pub fn begin(&self) -> DateTime<Utc> {
+        let before = match self.kind {
+            ScriptKind::Hypo | ScriptKind::RapidFall | ScriptKind::HypertensiveCrisis => TimeDelta::hours(1),
+            _ => TimeDelta::zero(),
+        };
+        self.at - before
+    }
+
     fn since(&self, at: i64) -> i64 {
         at - self.at.timestamp()
     }
 
-    pub(super) fn glucose(&self, at: i64) -> Pull {
+    /// How much of what happens is there, from 0 to 1.
+    fn course(&self, at: i64) -> f64 {
         let since = self.since(at);
         match self.kind {
-            ScriptKind::Hypo => hypo(since as f64 / MINUTE as f64),
-            ScriptKind::HypertensiveCrisis => Pull::default(),
-            ScriptKind::Deterioration => Pull {
-                weight: plateau(since, 2 * HOUR, DETERIORATION_END, 4 * HOUR),
-                target: 16.5,
-            },
-        }
-    }
-
-    pub(super) fn systolic(&self, at: i64) -> Pull {
-        Pull {
-            weight: self.pressure(at),
-            target: 191.0,
-        }
-    }
-
-    pub(super) fn diastolic(&self, at: i64) -> Pull {
-        Pull {
-            weight: self.pressure(at),
-            target: 126.0,
-        }
-    }
-
-    fn pressure(&self, at: i64) -> f64 {
-        let since = self.since(at);
-        match self.kind {
-            ScriptKind::Hypo => 0.0,
+            ScriptKind::Hypo => plateau(since + 10 * MINUTE, 10 * MINUTE, 40 * MINUTE, 30 * MINUTE),
+            ScriptKind::RapidFall => plateau(since + HOUR, 40 * MINUTE, 2 * HOUR, 50 * MINUTE),
+            ScriptKind::HighGlucose => plateau(since, 90 * MINUTE, 7 * HOUR, 150 * MINUTE),
+            ScriptKind::RaisedGlucose => 0.7 * ramp(since, 12 * HOUR),
+            ScriptKind::SilentSensor => 0.0,
             // A readable rise before, far from the limit; the crisis begins at its time and not earlier.
             ScriptKind::HypertensiveCrisis if since < 0 => 0.25 * ramp(since + HOUR, HOUR),
             ScriptKind::HypertensiveCrisis => 1.0 - ramp(since - CRISIS_HOLD, 3 * HOUR),
+            ScriptKind::RaisedPressure => 0.85 * plateau(since, 12 * HOUR, 8 * DAY, DAY),
+            ScriptKind::IrregularPulse => f64::from(u8::from((0..2 * DAY).contains(&since))),
+            ScriptKind::FastHeart => plateau(since, 10 * MINUTE, 90 * MINUTE, 30 * MINUTE),
+            ScriptKind::Infection => plateau(since, 18 * HOUR, 42 * HOUR, 30 * HOUR),
+            ScriptKind::LungExacerbation => plateau(since, 10 * HOUR, 34 * HOUR, 24 * HOUR),
+            ScriptKind::FluidRetention => {
+                let days = since as f64 / DAY as f64;
+                (days / 5.0).clamp(0.0, 1.0) - ((days - 6.0) / 5.0).clamp(0.0, 1.0)
+            }
             ScriptKind::Deterioration => plateau(since, DETERIORATION_RISE, DETERIORATION_END, 5 * HOUR),
         }
     }
 
-    pub(super) fn heart_rate(&self, at: i64) -> Pull {
+    /// Draws towards a value as far as what happens is there, where it draws at all.
+    fn towards(&self, at: i64, target: Option<f64>) -> Pull {
+        target.map_or(Pull::default(), |target| Pull {
+            weight: self.course(at),
+            target,
+        })
+    }
+
+    pub(super) fn glucose(&self, at: i64) -> Pull {
         let since = self.since(at);
+        let minutes = since as f64 / MINUTE as f64;
         match self.kind {
-            ScriptKind::Hypo => Pull {
-                weight: 0.5 * plateau(since + 10 * MINUTE, 10 * MINUTE, 40 * MINUTE, 30 * MINUTE),
-                target: 104.0,
-            },
-            ScriptKind::HypertensiveCrisis => Pull {
-                weight: 0.6 * self.pressure(at),
-                target: 106.0,
-            },
+            ScriptKind::Hypo => hypo(minutes),
+            ScriptKind::RapidFall => {
+                self.towards(at, Some(mix_values(10.8, 4.2, (minutes / 30.0).clamp(0.0, 1.0))))
+            }
+            ScriptKind::HighGlucose => self.towards(at, Some(16.8)),
+            ScriptKind::RaisedGlucose => self.towards(at, Some(13.0)),
             ScriptKind::Deterioration => Pull {
-                weight: plateau(since, DETERIORATION_RISE, DETERIORATION_END, 5 * HOUR),
-                target: 127.0,
+                weight: plateau(since, 2 * HOUR, DETERIORATION_END, 4 * HOUR),
+                target: 16.5,
             },
+            _ => Pull::default(),
+        }
+    }
+
+    pub(super) fn systolic(&self, at: i64) -> Pull {
+        let target = match self.kind {
+            ScriptKind::HypertensiveCrisis | ScriptKind::Deterioration => Some(191.0),
+            ScriptKind::RaisedPressure => Some(146.0),
+            ScriptKind::Infection => Some(106.0),
+            _ => None,
+        };
+        self.towards(at, target)
+    }
+
+    pub(super) fn diastolic(&self, at: i64) -> Pull {
+        let target = match self.kind {
+            ScriptKind::HypertensiveCrisis | ScriptKind::Deterioration => Some(126.0),
+            ScriptKind::RaisedPressure => Some(91.0),
+            ScriptKind::Infection => Some(64.0),
+            _ => None,
+        };
+        self.towards(at, target)
+    }
+
+    /// The probability that a measurement meets an irregular pulse.
+    pub(super) fn irregular_pulse(&self, at: i64) -> f64 {
+        match self.kind {
+            ScriptKind::IrregularPulse => 0.75 * self.course(at),
+            _ => 0.0,
+        }
+    }
+
+    pub(super) fn heart_rate(&self, at: i64) -> Pull {
+        let (share, target) = match self.kind {
+            ScriptKind::Hypo => (0.5, 104.0),
+            ScriptKind::HypertensiveCrisis => (0.6, 106.0),
+            ScriptKind::FastHeart => (1.0, 134.0),
+            ScriptKind::Infection => (1.0, 114.0),
+            ScriptKind::LungExacerbation => (1.0, 117.0),
+            ScriptKind::Deterioration => (1.0, 127.0),
+            _ => return Pull::default(),
+        };
+        Pull {
+            weight: share * self.course(at),
+            target,
         }
     }
 
     pub(super) fn spo2(&self, at: i64) -> Pull {
+        let target = match self.kind {
+            ScriptKind::Infection => Some(93.0),
+            ScriptKind::LungExacerbation => Some(84.0),
+            ScriptKind::Deterioration => Some(88.0),
+            _ => None,
+        };
+        self.towards(at, target)
+    }
+
+    pub(super) fn respirations(&self, at: i64) -> Pull {
+        let target = match self.kind {
+            ScriptKind::Infection => Some(23.0),
+            ScriptKind::LungExacerbation => Some(27.0),
+            ScriptKind::Deterioration => Some(24.0),
+            _ => None,
+        };
+        self.towards(at, target)
+    }
+
+    pub(super) fn temperature(&self, at: i64) -> Pull {
+        let target = match self.kind {
+            ScriptKind::Infection => Some(38.8),
+            ScriptKind::LungExacerbation => Some(38.3),
+            ScriptKind::Deterioration => Some(38.6),
+            _ => None,
+        };
+        self.towards(at, target)
+    }
+
+    /// Whether the patient is confused: 1 is yes.
+    pub(super) fn confusion(&self, at: i64) -> Pull {
+        let confused = self.kind == ScriptKind::LungExacerbation && self.course(at) > 0.99;
+        Pull {
+            weight: f64::from(u8::from(confused)),
+            target: 1.0,
+        }
+    }
+
+    /// Fluid that the body keeps, kg.
+    pub(super) fn fluid(&self, at: i64) -> f64 {
         match self.kind {
-            ScriptKind::Hypo | ScriptKind::HypertensiveCrisis => Pull::default(),
-            ScriptKind::Deterioration => Pull {
-                weight: plateau(self.since(at), DETERIORATION_RISE, DETERIORATION_END, 5 * HOUR),
-                target: 88.0,
-            },
+            ScriptKind::FluidRetention => FLUID * self.course(at),
+            _ => 0.0,
         }
     }
 
     /// How ill the patient is, who then moves less.
     pub(super) fn illness(&self, at: i64) -> Pull {
-        match self.kind {
-            ScriptKind::Hypo | ScriptKind::HypertensiveCrisis => Pull::default(),
-            ScriptKind::Deterioration => Pull {
-                weight: plateau(self.since(at), HOUR, DETERIORATION_END, 5 * HOUR),
-                target: 1.0,
-            },
-        }
+        let weight = match self.kind {
+            ScriptKind::FastHeart => plateau(self.since(at) + HOUR, HOUR, 3 * HOUR, HOUR),
+            ScriptKind::Infection | ScriptKind::LungExacerbation => self.course(at),
+            ScriptKind::Deterioration => plateau(self.since(at), HOUR, DETERIORATION_END, 5 * HOUR),
+            _ => 0.0,
+        };
+        Pull { weight, target: 1.0 }
+    }
+
+    /// Whether the glucose sensor is silent.
+    pub(super) fn silences(&self, at: i64) -> bool {
+        self.kind == ScriptKind::SilentSensor && self.since(at) >= 0
     }
 
     /// The moments at which the patient measures because of what happens, beside the device's habit. The
@@ -152,7 +285,7 @@ impl Script {
             (ScriptKind::Hypo, DeviceKind::Meter) => after(&[0, 15, 40]),
             (ScriptKind::HypertensiveCrisis, DeviceKind::Cuff) => after(&[0, 1, 10, 30, 59, 120]),
             (ScriptKind::Deterioration, DeviceKind::Smartwatch) => every(10),
-            (ScriptKind::Deterioration, DeviceKind::Cuff | DeviceKind::Meter) => every(60),
+            (ScriptKind::Deterioration, DeviceKind::Cuff | DeviceKind::Meter | DeviceKind::Hub) => every(60),
             _ => Vec::new(),
         }
     }
@@ -190,11 +323,11 @@ impl FromStr for ScriptKind {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<ScriptKind> {
-        Ok(match text {
-            "hypo" => ScriptKind::Hypo,
-            "hypertensive_crisis" => ScriptKind::HypertensiveCrisis,
-            "deterioration" => ScriptKind::Deterioration,
-            _ => bail!("there is no script {text:?}: use hypo, hypertensive_crisis or deterioration"),
-        })
+        let named = ScriptKind::ALL.iter().find(|(_, name)| *name == text);
+        let (kind, _) = named.with_context(|| {
+            let names = ScriptKind::ALL.map(|(_, name)| name).join(", ");
+            format!("there is no script {text:?}: use one of {names}")
+        })?;
+        Ok(*kind)
     }
 }

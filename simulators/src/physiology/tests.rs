@@ -3,12 +3,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [DeviceKind; 4] = [
+const KINDS: [DeviceKind; 6] = [
     DeviceKind::Smartwatch,
     DeviceKind::Cuff,
     DeviceKind::Cgm,
     DeviceKind::Meter,
+    DeviceKind::Hub,
+    DeviceKind::Scale,
 ];
+const CONDITIONS: [Condition; 3] = [Condition::Usual, Condition::Pregnant, Condition::ChronicLungs];
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -79,13 +82,14 @@ proptest! {
         number in 0..100_000_u64,
         kind in prop::sample::select(&KINDS),
         day in 0..2_000_i64,
-        happens in prop::sample::select(&[ScriptKind::Hypo, ScriptKind::HypertensiveCrisis, ScriptKind::Deterioration]),
+        happens in prop::sample::select(&ScriptKind::ALL),
+        condition in prop::sample::select(&CONDITIONS),
     ) {
         let from = midnight() + TimeDelta::days(day);
-        let script = Script { kind: happens, at: from + TimeDelta::hours(9) };
-        let patient = Patient::new(number, number).with_scripts([script, script]);
+        let script = Script { kind: happens.0, at: from + TimeDelta::hours(9) };
+        let patient = Patient::with_condition(number, number, condition).with_scripts([script, script]);
         let measurements = patient.readings(Device::new(kind), from, from + TimeDelta::days(2));
-        prop_assert!(measurements.len() >= 4);
+        prop_assert!(kind == DeviceKind::Scale || measurements.len() >= 4);
         for reading in measurements.iter().flat_map(Measurement::readings) {
             prop_assert!(reading.metric.plausible().contains(&reading.value), "{:?}", reading);
         }
