@@ -29,6 +29,9 @@ pub(crate) enum ApiError {
     /// The body is longer than any that makes sense.
     #[error("the body is too long")]
     TooLong,
+    /// It would take more than a request may.
+    #[error("{0}")]
+    TooMuch(String),
     /// It is not possible as things stand.
     #[error("{0}")]
     Conflict(String),
@@ -74,6 +77,7 @@ impl ApiError {
             ),
             ApiError::Body(_) => ("invalid-body", StatusCode::BAD_REQUEST, "The body is not valid"),
             ApiError::TooLong => ("too-long", StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
+            ApiError::TooMuch(_) => ("too-much", StatusCode::PAYLOAD_TOO_LARGE, "Too much for a request"),
             ApiError::Conflict(_) => ("conflict", StatusCode::CONFLICT, "Not possible at present"),
             ApiError::NoToken | ApiError::BadToken => (
                 "unauthorized",

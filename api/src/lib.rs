@@ -12,6 +12,7 @@
 //! | `POST /api/v1/alerts/{alert}/snooze` | lets nobody be paged for it for a while |
 //! | `POST /api/v1/alerts/{alert}/close` | puts it away once its condition has cleared |
 //! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
+//! | `POST /api/v1/rules/dry-run` | what rules would have raised: nobody is paged |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything under `/api` needs a bearer token. Errors are problem documents (RFC 9457). Times are RFC 3339
@@ -20,6 +21,7 @@
 mod alerts;
 mod auth;
 mod corrections;
+mod dry_run;
 mod error;
 mod health;
 mod metrics;

@@ -13,12 +13,13 @@ use axum::routing::{MethodRouter, get, post};
 use homeward_store::Error;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, corrections, health, metrics, readings, trends};
+use crate::{auth, corrections, dry_run, health, metrics, readings, trends};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -34,6 +35,9 @@ pub(crate) type App = Arc<Shared>;
 pub(crate) struct Shared {
     state: ApiState,
     pub(crate) hub: AlertHub,
+    /// Dry runs that may be at work: each keeps processors busy for seconds, and readings have to be taken
+    /// meanwhile.
+    pub(crate) dry_runs: Semaphore,
     /// Ends the streams.
     pub(crate) shutdown: CancellationToken,
 }
@@ -51,6 +55,7 @@ impl Shared {
         Arc::new(Shared {
             state,
             hub: AlertHub::new(),
+            dry_runs: Semaphore::new(1),
             shutdown,
         })
     }
@@ -97,6 +102,7 @@ pub(crate) fn api_routes() -> Vec<Route> {
         post_route("/api/v1/alerts/{alert}/comment", post(alerts::comment::post)),
         post_route("/api/v1/alerts/{alert}/snooze", post(alerts::snooze::post)),
         post_route("/api/v1/alerts/{alert}/close", post(alerts::close::post)),
+        post_route("/api/v1/rules/dry-run", post(dry_run::post)),
     ]
 }
 

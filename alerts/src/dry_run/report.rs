@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::trial::{Outcome, Tried, TriedEpisode, can_be_tried};
 use super::{RuleOutcome, TrialRule};
-use crate::{Definition, Mark, Severity};
+use crate::{About, Definition, Mark, Severity, explain};
 
 /// Why a rule of silence has no figures.
 const SILENCE: &str = "A rule of silence cannot be tried: it is raised when nothing arrives, and readings do not \
@@ -46,8 +46,17 @@ pub struct Sums {
     current: Figures,
     rules: BTreeMap<Arc<str>, RuleSums>,
     /// The first ones, and perhaps more that have not been thrown out yet.
-    episodes: Vec<ListedEpisode>,
-    only_current: Vec<ListedEpisode>,
+    episodes: Vec<Found>,
+    only_current: Vec<Found>,
+}
+
+/// An episode that may come to be listed.
+#[derive(Clone, Debug)]
+struct Found {
+    patient: PatientId,
+    code: Arc<str>,
+    definition: Arc<Definition>,
+    tried: TriedEpisode,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -169,6 +178,8 @@ pub struct ListedEpisode {
     pub code: Arc<str>,
     /// How urgent it is.
     pub severity: Severity,
+    /// What it is about, in one sentence.
+    pub text: String,
     /// It would have paged nobody.
     pub late: bool,
     /// When the readings were measured that would have raised it.
@@ -249,21 +260,18 @@ impl Sums {
             self.proposed.add_episodes(&tried);
             sums.difference.both += both;
             sums.difference.only_proposed += tried.episodes.len() as u64 - both;
-            let severity = tried.definition.severity;
-            let listed = tried.episodes.into_iter().take(self.listing.most);
-            self.episodes
-                .extend(listed.map(|episode| ListedEpisode::of(patient, &code, severity, episode)));
+            let found = found(patient, &code, &tried.definition);
+            let first = tried.episodes.into_iter().take(self.listing.most);
+            self.episodes.extend(first.map(found));
         }
         if let Some(tried) = current {
             let both = sums.current.get_or_insert_default().add(&tried);
             self.current.add_episodes(&tried);
             sums.difference.both_as_current += both;
             sums.difference.only_current += tried.episodes.len() as u64 - both;
-            let severity = tried.definition.severity;
+            let found = found(patient, &code, &tried.definition);
             let only = tried.episodes.into_iter().filter(|episode| !episode.in_both);
-            let listed = only.take(self.listing.most);
-            self.only_current
-                .extend(listed.map(|episode| ListedEpisode::of(patient, &code, severity, episode)));
+            self.only_current.extend(only.take(self.listing.most).map(found));
         }
     }
 
@@ -328,7 +336,8 @@ impl Sums {
             difference.merge(sums.difference);
             rules.push(sums.report(&code, None));
         }
-        let left_out = |all: u64, listed: &[ListedEpisode]| all - listed.len() as u64;
+        let left_out = |all: u64, listed: &[Found]| all - listed.len() as u64;
+        let listed = |list: Vec<Found>| list.into_iter().map(ListedEpisode::from).collect();
         let proposed = self.proposed.alerts.all + self.proposed.late.all;
         Report {
             from,
@@ -340,9 +349,9 @@ impl Sums {
             difference,
             rules: rules.into_iter().flatten().collect(),
             episodes_left_out: left_out(proposed, &self.episodes),
-            episodes: self.episodes,
+            episodes: listed(self.episodes),
             only_current_left_out: left_out(difference.only_current, &self.only_current),
-            only_current: self.only_current,
+            only_current: listed(self.only_current),
             notes: NOTES.into_iter().map(str::to_owned).chain(notes).collect(),
         }
     }
@@ -444,13 +453,36 @@ impl Difference {
     }
 }
 
-impl ListedEpisode {
-    fn of(patient: PatientId, code: &Arc<str>, severity: Severity, tried: TriedEpisode) -> ListedEpisode {
-        let TriedEpisode { episode, in_both } = tried;
+/// What makes an episode of this patient and rule one that was found.
+fn found(
+    patient: PatientId,
+    code: &Arc<str>,
+    definition: &Arc<Definition>,
+) -> impl Fn(TriedEpisode) -> Found {
+    let (code, definition) = (Arc::clone(code), Arc::clone(definition));
+    move |tried| Found {
+        patient,
+        code: Arc::clone(&code),
+        definition: Arc::clone(&definition),
+        tried,
+    }
+}
+
+impl Found {
+    /// By which lists are ordered.
+    fn place(&self) -> (PatientId, DateTime<Utc>, &str) {
+        (self.patient, self.tried.episode.met_at, &self.code)
+    }
+}
+
+impl From<Found> for ListedEpisode {
+    fn from(found: Found) -> ListedEpisode {
+        let TriedEpisode { episode, in_both } = found.tried;
         ListedEpisode {
-            patient,
-            code: Arc::clone(code),
-            severity,
+            patient: found.patient,
+            code: found.code,
+            severity: found.definition.severity,
+            text: explain(&found.definition, &About::from(&episode)),
             late: episode.late,
             raised_at: episode.met_at,
             onset: ListedReading::of(episode.onset),
@@ -460,11 +492,6 @@ impl ListedEpisode {
             in_both,
             detail: episode.detail,
         }
-    }
-
-    /// By which lists are ordered.
-    fn place(&self) -> (PatientId, DateTime<Utc>, &str) {
-        (self.patient, self.raised_at, &self.code)
     }
 }
 
@@ -616,7 +643,8 @@ mod tests {
         let report = report(sums(&cases()[..1], &proposal, 100), &proposal);
         let reading = |at| json!({"metric": "glucose", "at": minute(at), "value": 2.8, "unit": "mmol/L"});
         let expected = json!([{
-            "patient": 3, "code": "low", "severity": "high", "late": false, "raised_at": minute(60),
+            "patient": 3, "code": "low", "severity": "high",
+            "text": "Glucose 2.8 mmol/L, below 3.9 mmol/L from 09:00 to 09:30 UTC.", "late": false, "raised_at": minute(60),
             "onset": reading(60), "latest": reading(85), "worst": reading(60), "cleared_at": minute(90),
             "in_both": true,
         }]);
