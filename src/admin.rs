@@ -150,7 +150,6 @@ pub(crate) enum ReceiverCommand {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "channel", required = true, multiple = false, args = ["webhook", "email"])]
 pub(crate) struct ReceiverOptions {
     /// Who or what it is
     #[arg(long, value_parser = text)]
@@ -158,12 +157,8 @@ pub(crate) struct ReceiverOptions {
     /// When it is told: at once, when the team has not taken an alert up, or when nobody has
     #[arg(long, value_enum)]
     role: Role,
-    /// An http or https URL that takes POST requests
-    #[arg(long, value_name = "URL", value_parser = webhook)]
-    webhook: Option<String>,
-    /// An address of e-mail
-    #[arg(long, value_name = "ADDRESS", value_parser = email)]
-    email: Option<String>,
+    #[command(flatten)]
+    channel: Channel,
     /// It hears of the patients who are registered with this organisation [default: of all]
     #[arg(long, value_name = "ID")]
     organisation: Option<i64>,
@@ -173,6 +168,18 @@ pub(crate) struct ReceiverOptions {
     /// The most messages within an hour; what is more is told together
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..))]
     hourly_limit: i32,
+}
+
+/// How a receiver is told: one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Channel {
+    /// An http or https URL that takes POST requests
+    #[arg(long, value_name = "URL", value_parser = webhook)]
+    webhook: Option<String>,
+    /// An address of e-mail
+    #[arg(long, value_name = "ADDRESS", value_parser = email)]
+    email: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -372,20 +379,14 @@ async fn receiver(
 ) -> Result<Value> {
     match command {
         ReceiverCommand::Add(options) => {
-            let secret = options
-                .webhook
-                .is_some()
-                .then(|| format!("whsec_{}", random_secret()));
+            let Channel { webhook, email } = options.channel;
+            let secret = webhook.is_some().then(|| format!("whsec_{}", random_secret()));
             let new = NewReceiver {
                 name: &options.name,
                 role: &name_of(&options.role),
                 organisation: options.organisation,
                 secret: secret.as_deref(),
-                address: options
-                    .webhook
-                    .as_deref()
-                    .or(options.email.as_deref())
-                    .unwrap_or_default(),
+                address: webhook.as_deref().or(email.as_deref()).unwrap_or_default(),
                 lowest_severity: &name_of(&options.lowest_severity),
                 hourly_limit: options.hourly_limit,
             };

@@ -14,6 +14,7 @@ mod harness;
 mod libraries;
 mod limits;
 mod malformed;
+mod notifications;
 mod once;
 mod oracle;
 mod publishing;
