@@ -30,7 +30,7 @@ const fn profile_of(
 
 use DeviceKind::{Cgm, Cuff, Hub, Meter, Scale, Smartwatch};
 
-const PRESSURE: Profile = profile_of(&["hypertension"], &[Cuff, Smartwatch], (45, 79));
+const PRESSURE: Profile = profile_of(&["hypertension"], &[Cuff, Smartwatch], (45, 78));
 const PRESSURE_OVER_80: Profile = profile_of(&["hypertension-over-80"], &[Cuff, Smartwatch], (80, 93));
 const HEART: Profile = profile_of(&["heart-failure"], &[Scale, Cuff, Smartwatch], (58, 90));
 const HEART_OVER_80: Profile = profile_of(
@@ -43,13 +43,13 @@ const TYPE_2_SENSOR: Profile = profile_of(&["diabetes-type-2"], &[Cgm, Smartwatc
 const TYPE_2_PRESSURE: Profile = profile_of(
     &["hypertension", "diabetes-type-2"],
     &[Cuff, Cgm, Smartwatch],
-    (48, 79),
+    (48, 78),
 );
 const TYPE_2_METER: Profile = profile_of(&["diabetes-type-2"], &[Meter], (45, 74));
 const TYPE_2_METER_PRESSURE: Profile = profile_of(
     &["hypertension", "diabetes-type-2"],
     &[Cuff, Meter, Smartwatch],
-    (48, 79),
+    (48, 78),
 );
 const OLDER: Profile = profile_of(&["diabetes-older"], &[Cgm, Smartwatch], (75, 92));
 const PREGNANT: Profile = Profile {

@@ -73,6 +73,8 @@ impl SimulatedDevice<'_> {
         let mut batch = Vec::new();
         let mut begin = self.course.to;
         loop {
+            // What comes later is not asked for before: a device that measures nothing would never come to rest.
+            pace.wait(begin, true).await;
             let end = begin + CHUNK;
             for measurement in self.patient.readings(self.device, begin, end) {
                 let due = pace.is_due(measurement.at(), true);

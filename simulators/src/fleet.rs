@@ -385,6 +385,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_device_that_measures_nothing_rests_while_it_is_live() {
+        let mut config = config();
+        config.to = Clock::System.now();
+        config.from = config.to - chrono::TimeDelta::hours(1);
+        config.live = true;
+        config.scripts = vec!["silent_sensor:4@live-7200".parse().unwrap()];
+        config.uplink.drain = Duration::ZERO;
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let report = run(config, cancel, move |progress| {
+            if progress.live {
+                stop.cancel();
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(report.counts, Counts::default());
+    }
+
+    #[tokio::test]
     async fn an_unreachable_broker_is_named() {
         let mut config = config();
         config.uplink.give_up_after = Some(Duration::ZERO);
