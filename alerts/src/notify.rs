@@ -183,6 +183,8 @@ impl Notifier {
             outbox::postpone(&mut transaction, receiver.id, until, now).await?;
         }
         transaction.commit().await.map_err(failed)?;
+        // What was cancelled in this moment is no more in its digest, which is cancelled once its lease is over.
+        messages.retain(|message| !message.alerts.is_empty());
         Ok(Some((receiver, messages)))
     }
 

@@ -115,13 +115,16 @@ impl Webhooks {
     /// Trusts the authorities that this system trusts.
     pub(super) fn new() -> Result<Webhooks, WebhookSetupError> {
         let mut roots = RootCertStore::empty();
-        let found = load_native_certs();
-        let (good, _) = roots.add_parsable_certificates(found.certs);
+        let (good, _) = roots.add_parsable_certificates(load_native_certs().certs);
         if good == 0 {
             tracing::warn!(
                 "this system has no certificates of authorities: no webhook can be called with https"
             );
         }
+        Webhooks::trusting(roots)
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Webhooks, WebhookSetupError> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -183,7 +186,81 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+    use std::path::Path;
+    use std::process::Command;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
     use super::*;
+
+    /// A certificate of localhost, and its key.
+    fn certificate(folder: &Path) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let made = Command::new("openssl")
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(' '))
+            .args(
+                "-subj /CN=a-test-of-homeward -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE"
+                    .split(' '),
+            )
+            .args("-keyout key.pem -out certificate.pem".split(' '))
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        (
+            CertificateDer::from_pem_file(folder.join("certificate.pem")).unwrap(),
+            PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_webhook_with_tls_is_called_if_its_certificate_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = certificate(folder.path());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        let url = format!("https://localhost:{}/hook", listener.local_addr().unwrap().port());
+        let call = async |webhooks: Webhooks| {
+            let serving = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return String::new();
+                };
+                let mut request = vec![0; 4_096];
+                let length = stream.read(&mut request).await.unwrap();
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                    .await
+                    .unwrap();
+                String::from_utf8_lossy(&request[..length]).into_owned()
+            };
+            tokio::join!(serving, webhooks.post(&url, 7, "t=1,v1=0", "{}".to_owned()))
+        };
+
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let (request, called) = call(Webhooks::trusting(roots).unwrap()).await;
+        called.unwrap();
+        assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
+
+        let (request, called) = call(Webhooks::new().unwrap()).await;
+        let error = called.unwrap_err();
+        assert_eq!(error.to_string(), "it cannot be reached");
+        let why = error.source().unwrap().to_string();
+        assert!(why.contains("UnknownIssuer"), "{why}");
+        assert_eq!(request, "");
+    }
 
     #[test]
     fn urls_of_webhooks() {

@@ -200,7 +200,7 @@ pub async fn claim(
 ) -> Result<Vec<Message>, Error> {
     let ids = sqlx::query_scalar!(
         "UPDATE notification SET attempts = attempts + 1, leased_until = $3
-         WHERE notification_id IN (
+         WHERE state = 'pending' AND notification_id IN (
              SELECT notification_id FROM notification LEFT JOIN episode USING (episode_id)
              WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND next_attempt_at <= $2
                  AND (leased_until IS NULL OR leased_until <= $2)
@@ -248,7 +248,7 @@ pub async fn claim_digest(
     .map_err(failed)?;
     sqlx::query!(
         "UPDATE notification SET digest_id = $5, leased_until = $3
-         WHERE notification_id IN (
+         WHERE state = 'pending' AND notification_id IN (
              SELECT notification_id FROM notification JOIN episode USING (episode_id)
              WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND next_attempt_at <= $2
                  AND (leased_until IS NULL OR leased_until <= $2)
