@@ -87,24 +87,31 @@ pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -
     amendments
 }
 
-/// Which stored episode each computed one is: one that it overlaps, the open one for the open one.
+/// Which stored episode each computed one is. The open one of the record, to which somebody may have seen, comes
+/// first: it is the one whose condition came to hold with the same readings, also if that has ended and another
+/// is open now; else the one that is open. The others are found in the same way.
 fn partners(stored: &[Stored], computed: &[Episode]) -> Vec<Option<usize>> {
+    let likenesses: [fn(&Episode, &Episode) -> bool; 4] = [
+        |stored, computed| is_open(stored) && stored.met_at == computed.met_at,
+        |stored, computed| is_open(stored) && is_open(computed) && overlap(stored, computed),
+        |stored, computed| stored.met_at == computed.met_at,
+        overlap,
+    ];
     let mut partners = vec![None; computed.len()];
-    let by_openness = |open_only: bool, partners: &mut Vec<Option<usize>>| {
+    for alike in likenesses {
         for (index, episode) in computed.iter().enumerate() {
-            if partners[index].is_some() || (open_only && episode.cleared_at.is_some()) {
-                continue;
+            if partners[index].is_none() {
+                partners[index] = stored.iter().enumerate().position(|(index, stored)| {
+                    !partners.contains(&Some(index)) && alike(&stored.episode, episode)
+                });
             }
-            partners[index] = stored.iter().enumerate().position(|(index, stored)| {
-                let free = !partners.contains(&Some(index));
-                let open = stored.episode.cleared_at.is_none();
-                free && (open || !open_only) && overlap(&stored.episode, episode)
-            });
         }
-    };
-    by_openness(true, &mut partners);
-    by_openness(false, &mut partners);
+    }
     partners
+}
+
+fn is_open(episode: &Episode) -> bool {
+    episode.cleared_at.is_none()
 }
 
 fn overlap(one: &Episode, other: &Episode) -> bool {
@@ -166,4 +173,90 @@ fn widen(episode: &mut Episode, before: &Episode) {
     episode.cleared_at = before
         .cleared_at
         .and_then(|end| Some(end.max(episode.cleared_at?)));
+}
+
+#[cfg(test)]
+mod tests {
+    use homeward_record::Metric;
+
+    use super::*;
+    use crate::Mark;
+    use crate::testing::minute;
+
+    /// An episode of a threshold, from one minute to another.
+    fn episode(from: i64, to: Option<i64>) -> Episode {
+        let mark = Mark::of(crate::testing::point(Metric::Glucose, from, 2.5), None);
+        Episode {
+            version: 1,
+            met_at: minute(from),
+            onset: mark,
+            latest: mark,
+            worst: mark,
+            excess: 0.1,
+            late: false,
+            detail: None,
+            cleared_at: to.map(minute),
+        }
+    }
+
+    /// What is done with each, as lines: a stored one is named by the minute from which it was.
+    #[track_caller]
+    fn check(stored: &[(i64, Option<i64>)], computed: &[(i64, Option<i64>)], expected: &[&str]) {
+        let stored: Vec<_> = stored
+            .iter()
+            .map(|(from, to)| Stored {
+                id: *from,
+                episode: episode(*from, *to),
+            })
+            .collect();
+        let computed: Vec<_> = computed.iter().map(|(from, to)| episode(*from, *to)).collect();
+        let span = |episode: &Episode| {
+            let minutes = |at: DateTime<Utc>| (at - minute(0)).num_minutes();
+            let end = episode.cleared_at.map(minutes);
+            format!(
+                "{}-{}",
+                minutes(episode.met_at),
+                end.map_or(String::new(), |end| end.to_string())
+            )
+        };
+        let line = |amendment: &Amendment| match amendment {
+            Amendment::Withdraw { id } => format!("{id} withdrawn"),
+            Amendment::Amend { id, episode, .. } => format!("{id} is {}", span(episode)),
+            Amendment::Raise(episode) => format!("{} raised", span(episode)),
+        };
+        let found = reconcile(&stored, &computed, Reconciliation::Exact);
+        assert_eq!(found.iter().map(line).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_ends_and_what_begins_in_one_batch_are_two() {
+        // Whoever has seen to the first has not seen the second.
+        check(
+            &[(0, None)],
+            &[(0, Some(10)), (15, None)],
+            &["0 is 0-10", "15- raised"],
+        );
+        check(
+            &[(0, None)],
+            &[(0, Some(10)), (15, Some(20)), (25, None)],
+            &["0 is 0-10", "15-20 raised", "25- raised"],
+        );
+    }
+
+    #[test]
+    fn an_episode_that_turns_out_to_be_another_stays_itself() {
+        check(&[(10, None)], &[(5, None)], &["10 is 5-"]);
+        check(&[(0, Some(10))], &[(0, None)], &["0 is 0-"]);
+        check(
+            &[(0, Some(10)), (20, None)],
+            &[(0, None)],
+            &["0 withdrawn", "20 is 0-"],
+        );
+        check(
+            &[(0, Some(30))],
+            &[(0, Some(10)), (20, Some(30))],
+            &["0 is 0-10", "20-30 raised"],
+        );
+        check(&[(0, Some(10)), (20, None)], &[(20, None)], &["0 withdrawn"]);
+    }
 }
