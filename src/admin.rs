@@ -224,7 +224,7 @@ fn text(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn programme(name: &str) -> Result<&'static Programme, String> {
+pub(crate) fn programme(name: &str) -> Result<&'static Programme, String> {
     Programme::named(name).ok_or_else(|| {
         let names: Vec<&str> = Programme::names().collect();
         format!("the programmes are: {}", names.join(", "))

@@ -3,7 +3,7 @@
 mod alerts;
 mod cohort;
 mod folder;
-mod progress;
+pub(crate) mod progress;
 mod review;
 
 use std::collections::BTreeSet;

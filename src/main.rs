@@ -6,6 +6,7 @@ mod bench;
 mod config;
 mod database;
 mod demo;
+mod dry_run;
 mod explain;
 mod lifecycle;
 mod serve;
@@ -37,6 +38,9 @@ enum Command {
     Serve,
     /// Try it: the service with a fleet of simulated devices, leaving nothing behind
     Demo(demo::Options),
+    /// Try rules on the history of patients: what they would have raised, beside the present plan. Nothing is
+    /// written, and nobody is paged
+    DryRun(dry_run::Options),
     /// Measure the speed of this build on this machine, with a server and a database of its own
     Bench(bench::Options),
     #[command(flatten)]
@@ -58,7 +62,9 @@ fn run(arguments: Arguments) -> Result<()> {
     let settings = Settings::load(arguments.config.as_deref())?;
     let default_logs = match arguments.command {
         Command::Serve => "info",
-        Command::Demo(_) | Command::Admin(_) | Command::Bench(_) => "warn",
+        Command::Demo(_) | Command::Admin(_) => "warn",
+        // That statements take long is what they are about.
+        Command::DryRun(_) | Command::Bench(_) => "warn,sqlx::query=error",
     };
     telemetry::init_logs(&settings, default_logs)?;
     // A connection is an open file, and many systems let a process have 1,024 unless it asks for more.
@@ -70,6 +76,7 @@ fn run(arguments: Arguments) -> Result<()> {
         match arguments.command {
             Command::Serve => serve::run(settings).await,
             Command::Demo(options) => demo::run(settings, options).await,
+            Command::DryRun(options) => dry_run::run(settings, options).await,
             Command::Bench(options) => bench::run(options).await,
             Command::Admin(command) => admin::run(settings, command).await,
         }

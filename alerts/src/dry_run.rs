@@ -15,7 +15,9 @@ mod trial;
 
 use chrono::TimeDelta;
 
-pub use report::{Difference, Figures, ListedEpisode, Listing, Report, RuleReport, Severities, Sums};
+pub use report::{
+    Difference, Figures, ListedEpisode, ListedReading, Listing, Report, RuleReport, Severities, Sums,
+};
 pub use run::{DryRunError, Limits, Progress, Proposal, Replaces, Scope, dry_run};
 pub use trial::{Outcome, RuleOutcome, Trial, TrialRule, Tried, TriedEpisode};
 

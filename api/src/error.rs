@@ -77,7 +77,11 @@ impl ApiError {
             ),
             ApiError::Body(_) => ("invalid-body", StatusCode::BAD_REQUEST, "The body is not valid"),
             ApiError::TooLong => ("too-long", StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
-            ApiError::TooMuch(_) => ("too-much", StatusCode::PAYLOAD_TOO_LARGE, "Too much for a request"),
+            ApiError::TooMuch(_) => (
+                "too-much",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Too much for a request",
+            ),
             ApiError::Conflict(_) => ("conflict", StatusCode::CONFLICT, "Not possible at present"),
             ApiError::NoToken | ApiError::BadToken => (
                 "unauthorized",

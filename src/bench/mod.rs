@@ -5,11 +5,13 @@
 //! process. Server, database and load share the machine's processors.
 
 mod alerts;
+mod dry_run;
 mod load;
 mod mqtt;
 mod report;
 mod rules;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -19,10 +21,12 @@ use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::Programme;
 use homeward_record::{Clock, NhsNumber};
+use homeward_store::PgPool;
 use homeward_store::admin::{
     NewDevice, NewPatient, NewRule, add_devices, add_patients, add_token, set_rules,
 };
 use homeward_store::server::{LocalServer, ServerOptions};
+use serde::Serialize;
 use sqlx::PgConnection;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -54,6 +58,16 @@ pub(crate) struct Options {
     /// Seconds that each load is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Measure nothing else
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+}
+
+/// What can be measured apart from the rest.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Only {
+    /// Trying a programme on the histories of 1,000 patients
+    DryRun,
 }
 
 /// Runs the bench.
@@ -61,22 +75,32 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("homeward-bench-{}", std::process::id()));
     progress("starting a database");
     let database = LocalServer::start(&folder, ServerOptions::default()).await?;
-    let outcome = measure(&database, options).await;
+    let outcome = tell(&database, options).await;
     database.stop().await?;
     std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
-    let report = outcome?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    print!("{}", outcome?);
     Ok(())
 }
 
-async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
+/// Measures what is asked for, and answers with what is to be printed.
+async fn tell(database: &LocalServer, options: Options) -> Result<String> {
     let url = database.database_url("homeward");
     let pool = homeward_store::connect(&url, 2)?;
     homeward_store::migrate(&pool).await?;
+    match options.only {
+        None => text(&measure(&url, &pool, options).await?, options.json),
+        Some(Only::DryRun) => text(&dry_run::measure(&url).await?, options.json),
+    }
+}
+
+fn text(report: &(impl fmt::Display + Serialize), json: bool) -> Result<String> {
+    Ok(match json {
+        true => serde_json::to_string_pretty(report)? + "\n",
+        false => report.to_string(),
+    })
+}
+
+async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
     let mut connection = pool.acquire().await?;
     let measured = Duration::from_secs(options.seconds);
     let warm_up = Duration::from_secs(3);
@@ -92,7 +116,7 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
     progress("copying rows into the hypertable");
     let copy_rate = copy(&mut connection, &devices[..SINGLE_CONNECTIONS], first(8)).await?;
 
-    let server = Server::start(&url).await?;
+    let server = Server::start(url).await?;
     progress("measuring idle connections");
     let enrolled = |count: usize| {
         devices[..count]
@@ -147,6 +171,7 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
     };
     let (half, alerts) = tokio::try_join!(load::run(connected, shape, warm_up, measured), alerting)?;
     server.stop().await?;
+    let dry_run = dry_run::measure(url).await?;
 
     Ok(Report {
         machine: report::machine(),
@@ -161,6 +186,7 @@ async fn measure(database: &LocalServer, options: Options) -> Result<Report> {
         puback: Quantiles::of(&half.latencies),
         alert: Quantiles::of(&alerts),
         bytes_per_idle_connection: connection_bytes,
+        dry_run,
     })
 }
 

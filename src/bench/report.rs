@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::dry_run::DryRun;
+
 /// What a run of the bench measured. Rates are a second, latencies in milliseconds.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -25,6 +27,8 @@ pub(super) struct Report {
     /// From publish to the alert on the live stream.
     pub(super) alert: Quantiles,
     pub(super) bytes_per_idle_connection: u64,
+    #[serde(flatten)]
+    pub(super) dry_run: DryRun,
 }
 
 /// Quantiles of a latency, in milliseconds.
@@ -94,7 +98,8 @@ impl fmt::Display for Report {
             f,
             "{:<58}{kilobytes:>9} KiB",
             "memory for each of 5,000 idle connections"
-        )
+        )?;
+        write!(f, "{}", self.dry_run)
     }
 }
 

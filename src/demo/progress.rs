@@ -79,12 +79,12 @@ fn line(progress: &Progress, elapsed: Duration) -> String {
 }
 
 /// How many a second.
-pub(super) fn rate(count: u64, elapsed: Duration) -> u64 {
+pub(crate) fn rate(count: u64, elapsed: Duration) -> u64 {
     (count as f64 / elapsed.as_secs_f64().max(0.001)) as u64
 }
 
 /// A number with a comma at each thousand.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

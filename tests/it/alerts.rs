@@ -24,7 +24,7 @@ async fn a_very_low_glucose_is_an_alert_on_the_list_and_on_the_stream() {
             "--born",
             "1961-02-03",
             "--plan",
-            "diabetes",
+            "diabetes-type-1",
         ])
         .await;
     let patient = homeward_record::PatientId(enrolled["patient_id"].as_i64().unwrap());
@@ -90,7 +90,7 @@ async fn invariant_5_what_arrives_late_is_judged_and_marked_late() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
     for version in Version::BOTH {
-        let cgm = server.enrol_on("diabetes", "cgm").await;
+        let cgm = server.enrol_on("diabetes-type-1", "cgm").await;
         let mut client = cgm.connect(version).await;
         let topic = cgm.topic("readings");
         // The present comes first, then the backlog of a day offline.

@@ -39,7 +39,7 @@ async fn invariant_1_no_puback_before_the_commit() {
 async fn invariant_1_no_puback_while_the_commit_itself_hangs() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
-    let cgm = server.enrol_on("diabetes", "cgm").await;
+    let cgm = server.enrol_on("diabetes-type-1", "cgm").await;
     let mut client = cgm.connect_v5().await;
     // The last table that the transaction writes: the readings are in it by then, and not committed.
     let mut blocker = server.pool.begin().await.unwrap();

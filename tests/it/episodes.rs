@@ -40,8 +40,8 @@ async fn invariant_7_one_open_episode_of_a_rule_seen_to_alone_and_armed_again_on
     let mut server = Server::start(&database).await;
     let token = server.add_token("a team").await;
     let [cgm, other] = [
-        server.enrol_on("diabetes", "cgm").await,
-        server.enrol_on("diabetes", "cgm").await,
+        server.enrol_on("diabetes-type-1", "cgm").await,
+        server.enrol_on("diabetes-type-1", "cgm").await,
     ];
     let (topic, elsewhere) = (cgm.topic("readings"), other.topic("readings"));
     let mut client = cgm.connect_v5().await;
@@ -102,7 +102,7 @@ async fn invariant_5_a_late_episode_pages_when_it_turns_out_to_be_true_now() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
     let token = server.add_token("a team").await;
-    let cgm = server.enrol_on("diabetes", "cgm").await;
+    let cgm = server.enrol_on("diabetes-type-1", "cgm").await;
     let topic = cgm.topic("readings");
     let mut stream = server.events("/api/v1/alerts/stream", &token, None).await;
     let mut client = cgm.connect_v5().await;

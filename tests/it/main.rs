@@ -11,11 +11,14 @@ mod episodes;
 mod fault;
 mod formats;
 mod harness;
+mod history;
+mod judged;
 mod libraries;
 mod limits;
 mod malformed;
 mod notifications;
 mod once;
+#[path = "../oracle/mod.rs"]
 mod oracle;
 mod publishing;
 mod replay;

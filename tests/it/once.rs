@@ -6,7 +6,7 @@ use crate::harness::*;
 async fn invariant_2_what_is_sent_twice_is_stored_once_and_raises_once() {
     let database = TestDatabase::create().await;
     let mut server = Server::start(&database).await;
-    let cgm = server.enrol_on("diabetes", "cgm").await;
+    let cgm = server.enrol_on("diabetes-type-1", "cgm").await;
     let topic = cgm.topic("readings");
     let low = glucose(minutes_ago(2), 2.5);
     let payload = upload(std::slice::from_ref(&low));

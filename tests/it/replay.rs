@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::table::{Table, samples};
 use crate::harness::*;
-use crate::oracle::{Rule, assert_judged_in_order, programme};
+use crate::judged::{Rule, assert_judged, programme};
 use crate::trends::{BUCKETS, HeldRollups, assert_trends};
 
 /// A recorded series in the record of a server: a patient and a device for each of its subjects.
@@ -40,7 +40,15 @@ enum Plan {
 impl Cohort {
     async fn glucose(server: &Server, folder: &Path, plan: Plan) -> Cohort {
         let table = table::glucose(folder);
-        Cohort::enrol(server, Series::CgmBroll, "cgm_broll.csv", table, plan, "diabetes").await
+        Cohort::enrol(
+            server,
+            Series::CgmBroll,
+            "cgm_broll.csv",
+            table,
+            plan,
+            "diabetes-type-1",
+        )
+        .await
     }
 
     async fn pressure(server: &Server, folder: &Path, plan: Plan) -> Cohort {
@@ -65,7 +73,11 @@ impl Cohort {
         for subject in table.keys() {
             let device = match plan {
                 Plan::Programme => server.enrol_on(name, file).await,
-                Plan::Strict => strict::enrol(server, file).await,
+                Plan::Strict => {
+                    let device = server.enrol(file).await;
+                    server.give(device.patient, &strict::rules()).await;
+                    device
+                }
             };
             devices.insert(subject.clone(), device);
         }
@@ -134,12 +146,9 @@ impl Cohort {
     /// The episodes are those that the series make, and all of them are late: it is long ago.
     async fn assert_judged(&self, server: &Server) -> usize {
         let mut count = 0;
-        for (subject, series) in &self.table {
-            let patient = self.patient(subject);
-            let stored = server.judged(patient).await;
+        for subject in self.table.keys() {
+            let stored = assert_judged(server, self.patient(subject), &self.rules, subject).await;
             assert!(stored.iter().all(|episode| episode.late));
-            let arrivals = server.arrivals(patient).await;
-            assert_judged_in_order(&self.rules, series, &arrivals, &stored, subject);
             count += stored.len();
         }
         count

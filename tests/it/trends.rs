@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
+use homeward_simulators::Measured;
 use homeward_store::{PgPool, rollup};
 use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Postgres};
 
 use crate::harness::*;
-use crate::oracle::Sample;
 
 /// How a trend can be asked for.
 pub(crate) struct Bucket {
@@ -71,7 +71,7 @@ pub(crate) async fn assert_trends(
     patient: PatientId,
     asked_for: &str,
     metrics: &[Metric],
-    readings: &[Sample],
+    readings: &[Measured],
     bucket: &Bucket,
 ) {
     let what = format!("{asked_for} of patient {patient} by {}", bucket.name);
@@ -82,7 +82,7 @@ pub(crate) async fn assert_trends(
         let names: Vec<_> = metrics.iter().map(|metric| metric.name()).collect();
         assert_eq!(answered, names);
         for (metric, series) in metrics.iter().zip(series) {
-            let within = |sample: &&Sample| sample.metric == *metric && window.contains(&sample.at);
+            let within = |sample: &&Measured| sample.metric == *metric && window.contains(&sample.at);
             let expected = points(readings.iter().filter(within), bucket.seconds);
             let answered = series["points"].as_array().unwrap();
             assert_eq!(answered.len(), expected.len(), "points of {what}, window {index}");
@@ -109,7 +109,7 @@ async fn trend(
 }
 
 /// Windows of whole days that cover all readings.
-fn windows(readings: &[Sample], days: i64) -> impl Iterator<Item = Range<DateTime<Utc>>> + use<> {
+fn windows(readings: &[Measured], days: i64) -> impl Iterator<Item = Range<DateTime<Utc>>> + use<> {
     let times = readings.iter().map(|sample| sample.at);
     let (first, last) = (times.clone().min().unwrap(), times.max().unwrap());
     let mut begin = floor(first, 86_400);
@@ -128,7 +128,7 @@ struct Expected {
     values: Vec<f64>,
 }
 
-fn points<'a>(readings: impl Iterator<Item = &'a Sample>, seconds: Option<i64>) -> Vec<Expected> {
+fn points<'a>(readings: impl Iterator<Item = &'a Measured>, seconds: Option<i64>) -> Vec<Expected> {
     let mut points: BTreeMap<DateTime<Utc>, Vec<f64>> = BTreeMap::new();
     for sample in readings {
         let at = seconds.map_or(sample.at, |seconds| floor(sample.at, seconds));
@@ -162,7 +162,7 @@ fn assert_point(answered: &Value, expected: &Expected, what: &str) {
 }
 
 /// Publishes heart rates, a hundred to a message, and waits for each to be acknowledged.
-async fn publish(client: &mut Client, device: &Device, samples: &[Sample]) {
+async fn publish(client: &mut Client, device: &Device, samples: &[Measured]) {
     for some in samples.chunks(100) {
         let readings: Vec<_> = some
             .iter()
@@ -174,9 +174,9 @@ async fn publish(client: &mut Client, device: &Device, samples: &[Sample]) {
 }
 
 /// A heart rate at each of these times before now.
-fn rates(ago: impl Iterator<Item = i64>) -> Vec<Sample> {
+fn rates(ago: impl Iterator<Item = i64>) -> Vec<Measured> {
     let now = now();
-    ago.map(|seconds| Sample {
+    ago.map(|seconds| Measured {
         metric: Metric::HeartRate,
         at: now - TimeDelta::seconds(seconds),
         value: f64::from(u8::try_from(60 + seconds % 47).unwrap()),
@@ -225,7 +225,7 @@ async fn trends_are_exact_before_between_and_after_rollups() {
     client.disconnect().await;
 }
 
-async fn assert_heart_rate(server: &Server, token: &str, watch: &Device, all: &[Sample], bucket: &Bucket) {
+async fn assert_heart_rate(server: &Server, token: &str, watch: &Device, all: &[Measured], bucket: &Bucket) {
     let metrics = [Metric::HeartRate];
     assert_trends(server, token, watch.patient, "heart_rate", &metrics, all, bucket).await;
 }

@@ -83,8 +83,11 @@ pub(crate) fn from_signals(
     let met: Vec<Vec<bool>> = channels
         .iter()
         .map(|channel| {
+            let over: Vec<bool> = (0..moments.len())
+                .map(|now| back_for(moments, channel, clear_after, now))
+                .collect();
             (0..moments.len())
-                .map(|now| is_met(moments, channel, clear_after, now))
+                .map(|now| is_met(channel, &over, now))
                 .collect()
         })
         .collect();
@@ -110,12 +113,12 @@ pub(crate) fn from_signals(
 
 /// Whether a channel is met after a moment: of all that makes it met or unmet until then, the last makes it
 /// met.
-fn is_met(moments: &[Moment<'_>], channel: &Channel, clear_after: TimeDelta, now: usize) -> bool {
+fn is_met(channel: &Channel, over: &[bool], now: usize) -> bool {
     (0..=now)
         .rev()
         .find_map(|then| match &channel[then] {
             Signal::Breach(breach) if breach.beginning.is_some() => Some(true),
-            Signal::Back if back_for(moments, channel, clear_after, then) => Some(false),
+            Signal::Back if over[then] => Some(false),
             _ => None,
         })
         .unwrap_or(false)

@@ -83,6 +83,34 @@ pub(crate) fn patient_week(seed: u64, kind: &str) -> Vec<Observation> {
     arrival::on_their_way(random, taken, &delays)
 }
 
+/// A patient with every device, for the rules of all programmes together, over so many days. The sensor measures
+/// only on the last `sensor_days` of them, and the watch on the last `watch_days`: they have so much to say.
+/// Readings are as those of [`patient_week`]; nothing comes more than 20 hours after its measurement.
+pub(crate) fn patient_of_all_programmes(
+    seed: u64,
+    days: i64,
+    sensor_days: i64,
+    watch_days: i64,
+) -> Vec<Observation> {
+    let mut random = Random::new(seed);
+    let random = &mut random;
+    let start: DateTime<Utc> = random.one_of(&STARTS).parse().expect("the starts are times");
+    let last = |last: i64| start + TimeDelta::days(days - last);
+    let taken = [
+        glucose::week(random, last(sensor_days), sensor_days, 5),
+        heart::week(random, last(watch_days), watch_days),
+        pressure::course(random, start, days),
+        weight::daily(random, start, days),
+        vitals::sets(random, start, days),
+    ]
+    .concat();
+    let delays = Delays {
+        stretches: 6,
+        longest_hours: 9,
+    };
+    arrival::on_their_way(random, taken, &delays)
+}
+
 /// The beginnings of weeks: an ordinary one, and ones in which London's clocks go forward or back, on 29 March
 /// and 25 October 2026.
 const STARTS: [&str; 4] = [

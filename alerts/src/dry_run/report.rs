@@ -243,7 +243,7 @@ impl Sums {
         for rule in outcome.rules {
             self.add_rule(outcome.patient, rule);
         }
-        self.thin(2 * self.listing.most);
+        self.thin(self.listing.most.saturating_mul(2));
     }
 
     fn add_rule(&mut self, patient: PatientId, rule: RuleOutcome) {
@@ -299,7 +299,7 @@ impl Sums {
         }
         self.episodes.extend(other.episodes);
         self.only_current.extend(other.only_current);
-        self.thin(2 * self.listing.most);
+        self.thin(self.listing.most.saturating_mul(2));
     }
 
     /// How many readings were judged.

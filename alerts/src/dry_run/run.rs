@@ -24,8 +24,9 @@ const MOST_PATIENTS: usize = 256;
 /// So many groups for each worker, where there are few patients: that none works alone for long at the end.
 const GROUPS_A_WORKER: usize = 4;
 
-/// The most readings that a worker has in memory: about 20 MB. Few in tests, so that time has to be divided.
-const MOST_READINGS: usize = if cfg!(test) { 100 } else { 300_000 };
+/// The most readings that a worker has in memory: about 10 MB, and well under a second of the database's work. Few
+/// in tests, so that time has to be divided.
+const MOST_READINGS: usize = if cfg!(test) { 100 } else { 150_000 };
 
 /// How much time is read at once, to begin with: it halves where that is too much and doubles where it is little.
 const FIRST_SLICE: TimeDelta = TimeDelta::days(2);
@@ -287,7 +288,8 @@ impl Work {
                 continue;
             };
             let n = readings.len();
-            if n < MOST_READINGS / 8 {
+            // Not where there is nothing: what comes after a gap would be read in vain, for being too much.
+            if (1..MOST_READINGS / 8).contains(&n) {
                 length = (length * 2).min(LONGEST_SLICE);
             }
             trials = spawn_blocking(move || judge(trials, &readings))

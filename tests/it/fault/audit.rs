@@ -8,17 +8,17 @@ use homeward_store::PgPool;
 use tokio_util::sync::CancellationToken;
 
 /// Out-of-range readings of patients with a rule against them that no episode covers. One statement, and so
-/// one moment of the record.
+/// one moment of the record. Glucose is looked at in whole mg/dL.
 const UNCOVERED: &str = "
     SELECT count(*) FROM reading
-    JOIN (VALUES (7::smallint, 'glucose-very-low', -3.0::float8, -1), (5, 'blood-pressure-crisis', 180, 1),
-                 (6, 'blood-pressure-crisis', 120, 1)) AS rule (metric, code, bound, sign)
-        ON reading.metric = rule.metric
-            AND CASE sign WHEN 1 THEN value >= bound ELSE -value > bound END
+    JOIN (VALUES (7::smallint, 'glucose-very-low'), (5, 'blood-pressure-crisis'), (6, 'blood-pressure-crisis'))
+        AS rule (metric, code) USING (metric)
     JOIN care_plan_rule USING (patient_id, code)
-    WHERE valid_until IS NULL AND NOT EXISTS (
-        SELECT FROM episode WHERE episode.patient_id = reading.patient_id AND episode.code = rule.code
-            AND reading.time BETWEEN onset_at AND latest_at)";
+    WHERE CASE metric WHEN 7 THEN floor(value * 18.0182 + 0.05) < 54 WHEN 5 THEN value >= 180
+            ELSE value >= 120 END
+        AND valid_until IS NULL AND NOT EXISTS (
+            SELECT FROM episode WHERE episode.patient_id = reading.patient_id AND episode.code = rule.code
+                AND withdrawn_at IS NULL AND reading.time BETWEEN onset_at AND latest_at)";
 
 /// How many of these readings the record holds.
 const STORED: &str = "

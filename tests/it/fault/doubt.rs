@@ -1,12 +1,13 @@
 //! Commits whose end the process does not learn.
 
 use homeward_record::Metric;
+use homeward_simulators::Measured;
 use homeward_store::PgPool;
 use tokio::sync::oneshot;
 
 use super::proxy::{Cut, Proxy};
 use crate::harness::*;
-use crate::oracle::{Sample, assert_judged_in_order, programme};
+use crate::judged::{assert_judged, assert_nothing_amended, programme};
 
 /// A patient on the diabetes programme, with a sensor that is connected to a process whose way to the
 /// database is a proxy.
@@ -15,7 +16,7 @@ struct Sensor {
     proxy: Proxy,
     device: Device,
     client: Client,
-    sent: Vec<Sample>,
+    sent: Vec<Measured>,
     _database: TestDatabase,
 }
 
@@ -24,7 +25,7 @@ impl Sensor {
         let database = TestDatabase::create().await;
         let proxy = Proxy::start(&database).await;
         let server = Server::start_on(proxy.url(), database.pool().clone(), &[]).await;
-        let device = server.enrol_on("diabetes", "cgm").await;
+        let device = server.enrol_on("diabetes-type-1", "cgm").await;
         let client = device.connect_v5().await;
         Sensor {
             server,
@@ -39,7 +40,7 @@ impl Sensor {
     /// Publishes a value of some minutes ago.
     async fn publish(&mut self, minutes: i64, value: f64) -> u16 {
         let at = minutes_ago(minutes);
-        self.sent.push(Sample {
+        self.sent.push(Measured {
             metric: Metric::Glucose,
             at,
             value,
@@ -60,16 +61,10 @@ impl Sensor {
         let sent: Vec<_> = self.sent.iter().map(|sample| (sample.at, sample.value)).collect();
         assert_eq!(stored, sent);
         assert!(self.server.rejected(&self.device).await.is_empty());
-        let patient = self.device.patient;
-        let episodes = self.server.judged(patient).await;
-        let arrivals = self.server.arrivals(patient).await;
-        assert_judged_in_order(
-            &programme("diabetes"),
-            &self.sent,
-            &arrivals,
-            &episodes,
-            "the patient",
-        );
+        let rules = programme("diabetes-type-1");
+        let episodes = assert_judged(&self.server, self.device.patient, &rules, "the patient").await;
+        assert_nothing_amended(&episodes);
+        assert!(!episodes.is_empty());
     }
 }
 
@@ -146,7 +141,7 @@ async fn a_commit_of_a_killed_process_that_comes_through_late_is_not_overtaken()
 async fn a_process_that_is_replaced_acknowledges_nothing_more() {
     let database = TestDatabase::create().await;
     let mut old = Server::start(&database).await;
-    let mut device = old.enrol_on("diabetes", "cgm").await;
+    let mut device = old.enrol_on("diabetes-type-1", "cgm").await;
     let topic = device.topic("readings");
     let mut client = device.connect_v5().await;
     let [before, between, after] = [30, 25, 20].map(|minutes| upload(&[glucose(minutes_ago(minutes), 2.8)]));

@@ -1,25 +1,20 @@
-//! Simulated devices that publish while everything around them fails.
+//! Simulated patients on every programme, whose devices publish while everything around them fails.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::{DeviceId, PatientId};
-use homeward_simulators::enrolment::{Enrolment, Secret};
-use homeward_simulators::fleet::{FleetConfig, FleetReport, run};
-use homeward_simulators::physiology::{DeviceKind, ScriptKind};
-use homeward_simulators::{AckLog, Broker, Faults, Measurement, Planned, Protocol, Start};
+use homeward_record::Metric;
+use homeward_simulators::uplink::UplinkOptions;
+use homeward_simulators::{Broker, Counts, Faults, Protocol};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Device, Server};
-use crate::oracle::Sample;
-
-/// How much of the past the devices send, up to the present: so most readings are late, and the last are not.
-const PAST: TimeDelta = TimeDelta::hours(40);
-const READINGS_A_MESSAGE: usize = 3;
+use crate::harness::Server;
+use crate::history::{Acknowledged, Person, broker, moved, send};
+use crate::judged::{Rule, programme};
+use crate::oracle::Observation;
+use crate::oracle::series::patient_of_all_programmes;
 
 /// How a fleet's messages travel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,172 +25,115 @@ pub(crate) enum Way {
     Reordered,
 }
 
+/// The programmes that a patient has one of, each of which has rules of the same names; and the one that goes
+/// with all of them.
+const DIABETES: [&str; 4] = [
+    "diabetes-type-1",
+    "diabetes-type-2",
+    "diabetes-older",
+    "diabetes-pregnancy",
+];
+const HYPERTENSION: [&str; 2] = ["hypertension", "hypertension-over-80"];
+const EARLY_WARNING: [&str; 2] = ["virtual-ward", "copd"];
+const HEART_FAILURE: &str = "heart-failure";
+
+/// Every programme with every other: a patient each.
+pub(crate) const PEOPLE: usize = DIABETES.len() * HYPERTENSION.len() * EARLY_WARNING.len();
+
+/// How much of the past the devices send, up to the present: so most readings are late, and the last are not.
+const DAYS: i64 = 13;
+/// The days of the glucose sensors: of half of the patients long enough for the figures of two weeks, and of the
+/// others shorter, since these are most of all readings.
+const SENSOR_DAYS: [i64; 2] = [DAYS, 2];
+const WATCH_DAYS: i64 = 1;
+
 /// A simulated fleet, enrolled.
 pub(crate) struct Fleet {
     pub(crate) way: Way,
-    pub(crate) people: Vec<Person>,
-    config: FleetConfig,
+    pub(crate) people: Vec<Arc<Person>>,
+    broker: Broker,
+    options: UplinkOptions,
 }
-
-/// A patient of a fleet.
-pub(crate) struct Person {
-    pub(crate) patient: PatientId,
-    pub(crate) programme: &'static str,
-    /// What the patient's devices send, each in the order of time.
-    pub(crate) sent: BTreeMap<DeviceId, Vec<Sample>>,
-}
-
-/// The acknowledgements of all fleets.
-#[derive(Clone)]
-pub(crate) struct Acknowledged {
-    pub(crate) log: AckLog,
-    readings: Arc<watch::Sender<usize>>,
-}
-
-impl Acknowledged {
-    pub(crate) fn new() -> Acknowledged {
-        Acknowledged {
-            log: AckLog::new(),
-            readings: Arc::new(watch::Sender::new(0)),
-        }
-    }
-
-    /// Waits until so many readings are acknowledged.
-    pub(crate) async fn reach(&self, readings: usize) {
-        let mut seen = self.readings.subscribe();
-        seen.wait_for(|seen| *seen >= readings).await.unwrap();
-    }
-}
-
-/// The people of a fleet: their devices, and how many there are of them.
-const PEOPLE: [(&[DeviceKind], &str, usize); 4] = [
-    (&[DeviceKind::Cgm], "diabetes", 20),
-    (&[DeviceKind::Cuff, DeviceKind::Smartwatch], "hypertension", 8),
-    (&[DeviceKind::Cuff], "hypertension", 4),
-    // A measurement by another device comes in between: a matter of luck which comes first.
-    (&[DeviceKind::Cgm, DeviceKind::Meter], "diabetes", 6),
-];
 
 impl Fleet {
-    /// Enrols a fleet and decides what happens to its patients.
-    pub(crate) async fn enrol(
-        server: &Server,
-        way: Way,
-        acknowledged: &Acknowledged,
-        seed: u64,
-        now: DateTime<Utc>,
-    ) -> Fleet {
+    /// Enrols the people who travel this way: half of all.
+    pub(crate) async fn enrol(server: &Server, way: Way, seed: u64, now: DateTime<Utc>) -> Fleet {
         let mut chance = StdRng::seed_from_u64(seed);
-        let mut members = Vec::new();
-        let mut scripts = Vec::new();
-        for (kinds, programme, count) in PEOPLE {
-            // In order is what one device of a metric sends.
-            if way == Way::InOrder && kinds.contains(&DeviceKind::Meter) {
+        let mut people = Vec::new();
+        for number in 0..PEOPLE {
+            let (hypertension, early_warning) = (number / 4 % 2, number / 8);
+            let travels = [Way::InOrder, Way::Reordered][(number + hypertension + early_warning) % 2];
+            if travels != way {
                 continue;
             }
-            for _ in 0..count {
-                let number = members.len() as u64 + 1;
-                let patient = server.add_patient(&[programme]).await;
-                let mut devices = Vec::new();
-                for kind in kinds {
-                    devices.push((*kind, server.enrol_for(patient, "simulated").await));
-                }
-                scripts.extend(happenings(number, kinds, &mut chance));
-                members.push((number, patient, programme, devices));
-            }
+            let programmes = [
+                DIABETES[number % 4],
+                HYPERTENSION[hypertension],
+                EARLY_WARNING[early_warning],
+                HEART_FAILURE,
+            ];
+            let sensor_days = SENSOR_DAYS[early_warning];
+            let series = patient_of_all_programmes(chance.random(), DAYS, sensor_days, WATCH_DAYS);
+            let series = moved(&series, present(&series), now - TimeDelta::minutes(1));
+            people.push(Arc::new(Person::enrol(server, rules(&programmes), &series).await));
         }
-        let enrolments = members
-            .iter()
-            .flat_map(|(number, .., devices)| {
-                devices
-                    .iter()
-                    .map(|(kind, device)| enrolment(device, *kind, *number))
-            })
-            .collect();
-        let mut config = FleetConfig::new(broker(server, way), enrolments, now - PAST, now);
-        config.seed = seed;
-        config.per_message = READINGS_A_MESSAGE;
-        config.scripts = scripts;
-        config.uplink.faults = faults(way, seed);
-        let (log, readings) = (acknowledged.log.hook(), Arc::clone(&acknowledged.readings));
-        config.hook = Some(Arc::new(move |outcome| {
-            log(outcome);
-            readings.send_modify(|count| *count += outcome.message.readings.len());
-        }));
-        let people = members
-            .into_iter()
-            .map(|(number, patient, programme, devices)| Person {
-                patient,
-                programme,
-                sent: devices
-                    .iter()
-                    .map(|(kind, device)| {
-                        let kind = enrolment(device, *kind, number).device();
-                        let measured = config.patient(number).readings(kind, config.from, config.to);
-                        (device.id, samples(&measured))
-                    })
-                    .collect(),
-            })
-            .collect();
-        Fleet { way, people, config }
+        Fleet {
+            way,
+            people,
+            broker: broker(
+                server,
+                match way {
+                    Way::InOrder => Protocol::V5,
+                    Way::Reordered => Protocol::V4,
+                },
+            ),
+            options: UplinkOptions {
+                faults: faults(way, seed),
+                ..UplinkOptions::default()
+            },
+        }
     }
 
     /// How many devices there are.
     pub(crate) fn devices(&self) -> usize {
-        self.config.enrolments.len()
+        self.people.iter().map(|person| person.devices.len()).sum()
     }
 
-    /// How many readings its devices send.
+    /// How many readings they send.
     pub(crate) fn readings(&self) -> usize {
-        self.people
-            .iter()
-            .flat_map(|person| person.sent.values())
-            .map(Vec::len)
-            .sum()
+        self.people.iter().map(|person| person.readings().count()).sum()
     }
 
     /// Runs until everything is acknowledged.
-    pub(crate) fn run(&self) -> impl Future<Output = FleetReport> + Send + use<> {
-        let config = self.config.clone();
-        async move { run(config, CancellationToken::new(), |_| {}).await.unwrap() }
+    pub(crate) fn run(&self, acknowledged: &Acknowledged) -> impl Future<Output = Counts> + Send + use<> {
+        let (people, broker, options) = (self.people.clone(), self.broker.clone(), self.options.clone());
+        let acknowledged = acknowledged.clone();
+        async move { send(&people, broker, options, &acknowledged, &CancellationToken::new()).await }
     }
 }
 
-impl Person {
-    /// What all devices of the patient send, in the order in which it is judged.
-    pub(crate) fn series(&self) -> Vec<Sample> {
-        let mut series: Vec<_> = self.sent.values().flatten().copied().collect();
-        series.sort_by_key(|sample| (sample.at, sample.metric.code()));
-        series
-    }
-}
-
-/// What happens to a patient: something in most cases, and something that lasts until now in some.
-fn happenings(patient: u64, kinds: &[DeviceKind], chance: &mut StdRng) -> Vec<Planned> {
-    let acute = match kinds.contains(&DeviceKind::Cgm) {
-        true => ScriptKind::Hypo,
-        false => ScriptKind::HypertensiveCrisis,
-    };
-    let mut planned = Vec::new();
-    for (kind, most, likely) in [(acute, 4, 0.8), (ScriptKind::Deterioration, 1, 0.3)] {
-        for _ in 0..most {
-            let minutes = chance.random_range(0..PAST.num_minutes());
-            if chance.random_bool(likely) {
-                planned.push((kind, minutes));
-            }
+/// The rules of these programmes, of which those that several have are taken once.
+fn rules(programmes: &[&str]) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in programmes.iter().flat_map(|name| programme(name)) {
+        match rules.iter().find(|known| known.code == rule.code) {
+            Some(known) => assert_eq!(*known, rule, "one code means one thing"),
+            None => rules.push(rule),
         }
     }
-    if chance.random_bool(0.3) {
-        planned.push((acute, chance.random_range(1..25)));
-    }
-    planned
-        .into_iter()
-        .map(|(kind, minutes)| Planned {
-            patient,
-            kind,
-            at: Start::Live(TimeDelta::minutes(-minutes)),
-        })
-        .collect()
+    rules
+}
+
+/// When a series is broken off, so that something is going on at that time: at its last very low glucose.
+fn present(series: &[Observation]) -> DateTime<Utc> {
+    let last = series.iter().map(|observation| observation.at).max().unwrap();
+    let very_low = series
+        .iter()
+        .filter(|o| o.metric == Metric::Glucose && o.value < 2.9);
+    let very_low = very_low.map(|observation| observation.at).max();
+    very_low
+        .filter(|at| last - *at < TimeDelta::days(1))
+        .unwrap_or(last)
 }
 
 fn faults(way: Way, seed: u64) -> Faults {
@@ -211,36 +149,4 @@ fn faults(way: Way, seed: u64) -> Faults {
         seed,
         ..Faults::default()
     }
-}
-
-fn broker(server: &Server, way: Way) -> Broker {
-    Broker {
-        host: server.mqtt.ip().to_string(),
-        port: server.mqtt.port(),
-        protocol: match way {
-            Way::InOrder => Protocol::V5,
-            Way::Reordered => Protocol::V4,
-        },
-    }
-}
-
-fn enrolment(device: &Device, kind: DeviceKind, patient: u64) -> Enrolment {
-    Enrolment {
-        device_id: device.id,
-        secret: Secret(device.secret.clone()),
-        kind,
-        patient,
-        every_s: None,
-    }
-}
-
-fn samples(measured: &[Measurement]) -> Vec<Sample> {
-    let readings = measured.iter().flat_map(Measurement::readings);
-    readings
-        .map(|reading| Sample {
-            metric: reading.metric,
-            at: reading.at,
-            value: reading.value,
-        })
-        .collect()
 }

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use homeward_alerts::Programme;
 use homeward_record::DeviceId;
 use homeward_simulators::Measured;
 
-use super::fleet::{Fleet, Person, Way};
+use super::fleet::Fleet;
 use crate::harness::Server;
-use crate::oracle::{Rule, Sample, StoredEpisode, assert_judged_in_order, programme};
+use crate::judged::{Rule, StoredEpisode, assert_judged, programme};
 
 /// A reading as it is known by: device, metric and time; with its patient and value.
 type Readings = HashMap<(i64, i16, DateTime<Utc>), (i64, f64)>;
@@ -22,12 +23,10 @@ pub(crate) async fn assert_stored_once(
 ) {
     let mut sent = Readings::new();
     for person in fleets.iter().flat_map(|fleet| &fleet.people) {
-        for (device, samples) in &person.sent {
-            for sample in samples {
-                let key = (device.0, sample.metric.code(), sample.at);
-                let twice = sent.insert(key, (person.patient.0, sample.value));
-                assert_eq!(twice, None, "a device measures a thing once at a time");
-            }
+        for (device, reading) in person.readings() {
+            let key = (device.0, reading.metric.code(), reading.at);
+            let twice = sent.insert(key, (person.patient.0, reading.value));
+            assert_eq!(twice, None, "a device measures a thing once at a time");
         }
     }
     let rows: Vec<(i64, i16, DateTime<Utc>, i64, f64)> =
@@ -59,87 +58,39 @@ pub(crate) async fn assert_stored_once(
     assert_eq!(rejected, 0);
 }
 
-/// Every episode is one that the readings make. Answers how many there are.
-pub(crate) async fn assert_judged(server: &Server, fleet: &Fleet) -> usize {
-    let mut count = 0;
+/// The episodes of each person are those that the readings make. Answers them, with their rules.
+pub(crate) async fn assert_fleet_judged(server: &Server, fleet: &Fleet) -> Vec<(Rule, StoredEpisode)> {
+    let mut all = Vec::new();
     for person in &fleet.people {
-        let rules = programme(person.programme);
-        let stored = server.judged(person.patient).await;
         let whose = format!("patient {} ({:?})", person.patient, fleet.way);
-        for rule in &rules {
-            let stored: Vec<_> = stored
-                .iter()
-                .filter(|episode| episode.code == rule.code)
-                .collect();
-            assert_sound(rule, person, &stored, &whose);
+        for episode in assert_judged(server, person.patient, &person.rules, &whose).await {
+            let rule = person.rules.iter().find(|rule| rule.code == episode.code);
+            all.push((rule.unwrap().clone(), episode));
         }
-        if fleet.way == Way::InOrder {
-            let arrivals = server.arrivals(person.patient).await;
-            assert_judged_in_order(&rules, &person.series(), &arrivals, &stored, &whose);
-        }
-        count += stored.len();
     }
-    count
+    all
 }
 
-/// What must hold of a rule's episodes in whichever order the readings came.
-fn assert_sound(rule: &Rule, person: &Person, stored: &[&StoredEpisode], whose: &str) {
-    let series = person.series();
-    let breaching: Vec<&Sample> = series
-        .iter()
-        .filter(|sample| rule.is_breached_by(sample))
-        .collect();
-    let open = stored.iter().filter(|episode| episode.is_open()).count();
-    assert!(open <= 1, "{open} open episodes of {} of {whose}", rule.code);
-    // Each reading is judged once, so it begins one episode at most.
-    let mut onsets: Vec<Sample> = Vec::new();
-    for episode in stored {
-        let what = format!("{episode:?} of {whose}");
-        let (onset, latest, worst) = (episode.onset(), episode.latest(), episode.worst());
-        for reading in [onset, latest, worst] {
-            assert!(
-                breaching.contains(&&reading),
-                "{reading:?} does not breach the rule: {what}"
-            );
-            assert!(episode.covers(reading.at), "{reading:?} is outside: {what}");
-        }
-        assert!(rule.excess(&worst) >= rule.excess(&onset), "{what}");
-        assert!(rule.excess(&worst) >= rule.excess(&latest), "{what}");
-        onsets.push(onset);
-        let begins = |at: &Sample| onsets.iter().filter(|onset| *onset == at).count();
-        let measured = |at: &Sample| breaching.iter().filter(|sample| **sample == at).count();
-        assert!(begins(&onset) <= measured(&onset), "raised twice: {what}");
-        assert_transitions(episode, &what);
-        if rule.is_threshold() && episode.is_open() {
-            // Whatever breached the rule since the onset belongs to it.
-            let members = breaching.iter().filter(|sample| sample.at >= onset.at).copied();
-            let excess = members.clone().map(|sample| rule.excess(sample));
-            assert_eq!(
-                Some(latest.at),
-                members.clone().map(|sample| sample.at).max(),
-                "{what}"
-            );
-            assert_eq!(rule.excess(&worst), excess.fold(0.0, f64::max), "{what}");
+/// There was something to judge for every rule of every programme, and of every sort.
+pub(crate) fn assert_all_happened(judged: &[(Rule, StoredEpisode)]) {
+    for name in Programme::names() {
+        for rule in programme(name) {
+            let episodes = judged.iter().filter(|(of, _)| *of == rule).count();
+            println!("{name} {}: {episodes}", rule.code);
         }
     }
-    if rule.is_threshold() {
-        for sample in breaching {
-            let covered = stored.iter().any(|episode| episode.covers(sample.at));
-            assert!(covered, "{sample:?} of {whose} is in no episode of {}", rule.code);
-        }
+    let sorts: [(&str, fn(&StoredEpisode) -> bool); 5] = [
+        ("open", StoredEpisode::is_open),
+        ("late", |episode| episode.late),
+        ("of now", |episode| !episode.late),
+        ("withdrawn", StoredEpisode::is_withdrawn),
+        ("amended", |episode| {
+            episode.transitions.iter().any(|kind| kind == "amended")
+        }),
+    ];
+    for (sort, is) in sorts {
+        let episodes = judged.iter().filter(|(_, episode)| is(episode)).count();
+        println!("{sort}: {episodes}");
+        assert!(episodes > 0, "{sort}");
     }
-}
-
-/// Raised once, and cleared once if it is over; nobody has seen to it.
-fn assert_transitions(episode: &StoredEpisode, what: &str) {
-    let mut kinds = episode.transitions.iter().map(String::as_str);
-    assert_eq!(kinds.next(), Some("raised"), "{what}");
-    let rest: Vec<_> = kinds.collect();
-    let expected: &[&[&str]] = match (episode.is_open(), episode.late) {
-        (true, true) => &[&[]],
-        (true, false) => &[&[], &["became_current"]],
-        (false, true) => &[&["cleared"]],
-        (false, false) => &[&["cleared"], &["became_current", "cleared"]],
-    };
-    assert!(expected.contains(&rest.as_slice()), "{what}");
 }

@@ -211,7 +211,8 @@ impl Server {
         patients
     }
 
-    async fn add_devices(&self, patients: &[PatientId], kind: &str) -> Vec<Device> {
+    /// Enrols a device for each of these patients.
+    pub(crate) async fn add_devices(&self, patients: &[PatientId], kind: &str) -> Vec<Device> {
         let secrets: Vec<String> = patients.iter().map(|_| unused_secret()).collect();
         let new: Vec<_> = patients
             .iter()

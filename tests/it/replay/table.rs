@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use homeward_record::Metric;
-
-use crate::oracle::Sample;
+use homeward_simulators::Measured;
 
 /// A recorded series: what each subject's device measured, in the order of time and metric.
-pub(crate) type Table = BTreeMap<String, Vec<Sample>>;
+pub(crate) type Table = BTreeMap<String, Vec<Measured>>;
 
 /// Milligrams of glucose per decilitre in a millimole per litre (International Consensus on Time in Range).
 const MG_PER_DL: f64 = 18.0182;
@@ -99,7 +98,7 @@ fn add(table: &mut Table, subject: String, metric: Metric, at: DateTime<Utc>, va
     table
         .entry(subject)
         .or_default()
-        .push(Sample { metric, at, value });
+        .push(Measured { metric, at, value });
 }
 
 /// Sorts, and makes sure that no subject has two numbers for one metric and time: the record would keep one.
