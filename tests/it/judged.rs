@@ -40,11 +40,6 @@ impl Rule {
     pub(crate) fn kind(&self) -> &str {
         self.condition()["kind"].as_str().unwrap()
     }
-
-    /// Whether the product takes it.
-    pub(crate) fn is_taken(&self) -> bool {
-        Definition::parse(&self.definition).is_ok()
-    }
 }
 
 /// The rules of a programme but those of silence, read from its file.
@@ -87,7 +82,8 @@ impl Server {
 
     /// All readings of a patient.
     pub(crate) async fn observations(&self, patient: PatientId) -> Vec<Observation> {
-        let rows: Vec<(i16, DateTime<Utc>, f64, i64, DateTime<Utc>)> = sqlx::query_as(
+        type Row = (i16, DateTime<Utc>, f64, i64, DateTime<Utc>);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT metric, time, value, device_id, received_at FROM reading WHERE patient_id = $1",
         )
         .bind(patient.0)
@@ -125,7 +121,6 @@ impl Server {
 /// An episode as the record has it, with everything that happened to it.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct StoredEpisode {
-    pub(crate) episode_id: i64,
     pub(crate) code: String,
     pub(crate) status: String,
     pub(crate) late: bool,

@@ -79,7 +79,8 @@ pub(crate) fn assert_all_happened(judged: &[(Rule, StoredEpisode)]) {
             println!("{name} {}: {episodes}", rule.code);
         }
     }
-    let sorts: [(&str, fn(&StoredEpisode) -> bool); 5] = [
+    type Is = fn(&StoredEpisode) -> bool;
+    let sorts: [(&str, Is); 5] = [
         ("open", StoredEpisode::is_open),
         ("late", |episode| episode.late),
         ("of now", |episode| !episode.late),
