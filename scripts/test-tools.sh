@@ -32,6 +32,7 @@ has_library() { [[ -x $tools/bin/python ]] && cmp --silent "$requirements" "$too
 
 # Prints the Debian packages that this machine lacks.
 missing_packages() {
+  command -v openssl >/dev/null || echo openssl
   command -v mosquitto_pub >/dev/null || echo mosquitto-clients
   has_library || find_python >/dev/null || echo python3 python3-venv
 }
