@@ -34,7 +34,7 @@ pub struct ProgrammeRule {
 }
 
 /// The embedded files. A test reads every one.
-const FILES: [&str; 10] = [
+const FILES: [&str; 9] = [
     include_str!("../programmes/hypertension.json"),
     include_str!("../programmes/hypertension-over-80.json"),
     include_str!("../programmes/diabetes-type-1.json"),
@@ -44,7 +44,6 @@ const FILES: [&str; 10] = [
     include_str!("../programmes/virtual-ward.json"),
     include_str!("../programmes/copd.json"),
     include_str!("../programmes/heart-failure.json"),
-    include_str!("../programmes/diabetes.json"),
 ];
 
 static PROGRAMMES: LazyLock<Vec<Programme>> = LazyLock::new(|| {
@@ -80,10 +79,8 @@ mod tests {
     ];
     const EARLY_WARNING: [&str; 2] = ["virtual-ward", "copd"];
 
-    /// All but the one that came before diabetes was divided into types.
     fn programmes() -> impl Iterator<Item = &'static Programme> {
-        let names = Programme::names().filter(|name| *name != "diabetes");
-        names.map(|name| Programme::named(name).unwrap())
+        Programme::names().map(|name| Programme::named(name).unwrap())
     }
 
     fn rules() -> impl Iterator<Item = (&'static str, &'static ProgrammeRule)> {
@@ -96,7 +93,7 @@ mod tests {
         let mut expected = HYPERTENSION.to_vec();
         expected.extend(DIABETES);
         expected.extend(EARLY_WARNING);
-        expected.extend(["heart-failure", "diabetes"]);
+        expected.push("heart-failure");
         assert_eq!(names, expected);
         assert_eq!(Programme::named("asthma"), None);
         for programme in programmes() {

@@ -108,7 +108,7 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
     progress("enrolling patients");
     let devices = enrol(&mut connection, IDLE_CONNECTIONS, "watch").await?;
     let sensors = enrol(&mut connection, ALERTS, "cgm").await?;
-    give_plan(&mut connection, &sensors, "diabetes").await?;
+    give_plan(&mut connection, &sensors, "diabetes-type-1").await?;
     let token = "hw_bench";
     add_token(&mut connection, "bench", token).await?;
     let first = |hours| Clock::System.now() - TimeDelta::hours(hours);

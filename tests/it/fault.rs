@@ -1,5 +1,8 @@
 //! The promise, while everything fails: what is acknowledged is in the record, with every episode that it
 //! raises, once.
+//!
+//! Every care programme is in force. Rules of silence are left out of the comparison: a timer raises them, and
+//! no reading.
 
 mod audit;
 mod database;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Device, Server, stamp, upload};
 use crate::judged::Rule;
-use crate::oracle::Observation;
+use crate::oracle::{Observation, series};
 
 /// With the 20 hours that a series may take on its way it makes 23: less than the 24 that rules allow.
 const EPOCH: TimeDelta = TimeDelta::hours(3);
@@ -70,6 +70,28 @@ pub(crate) fn moved(series: &[Observation], present: DateTime<Utc>, now: DateTim
         ..*observation
     })
     .collect()
+}
+
+/// When the last of a series was measured.
+pub(crate) fn last_moment(series: &[Observation]) -> DateTime<Utc> {
+    series.iter().map(|observation| observation.at).max().unwrap()
+}
+
+/// Rules with all conditions of a kind that the product takes, and a patient's readings for them: the last days,
+/// where a week has more than it takes to judge.
+pub(crate) fn of_kind(kind: &str, seed: u64) -> (Vec<Rule>, Vec<Observation>) {
+    let days = match kind {
+        "threshold" | "sustained" => 3,
+        "rate" => 7,
+        "time_in_range" => 14,
+        _ => 28,
+    };
+    let rules = series::conditions(kind).into_iter().enumerate();
+    let rules = rules.map(|(number, condition)| Rule::new(format!("{kind}-{number}"), condition));
+    let mut readings = series::patient_week(seed, kind);
+    let last = last_moment(&readings);
+    readings.retain(|observation| last - observation.at < TimeDelta::days(days));
+    (rules.filter(Rule::is_taken).collect(), readings)
 }
 
 impl Person {
@@ -179,6 +201,11 @@ impl Acknowledged {
     pub(crate) async fn reach(&self, readings: usize) {
         let mut seen = self.readings.subscribe();
         seen.wait_for(|seen| *seen >= readings).await.unwrap();
+    }
+
+    /// How many readings are.
+    pub(crate) fn count(&self) -> usize {
+        *self.readings.borrow()
     }
 
     fn has(&self, letter: &Key) -> bool {

@@ -10,6 +10,7 @@ mod draining;
 mod episodes;
 mod fault;
 mod formats;
+mod hand_over;
 mod harness;
 mod history;
 mod judged;
@@ -20,6 +21,7 @@ mod notifications;
 mod once;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod overtaking;
 mod publishing;
 mod replay;
 mod smoke;

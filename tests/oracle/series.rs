@@ -83,25 +83,28 @@ pub(crate) fn patient_week(seed: u64, kind: &str) -> Vec<Observation> {
     arrival::on_their_way(random, taken, &delays)
 }
 
-/// A patient with every device, for the rules of all programmes together, over so many days. The sensor measures
-/// only on the last `sensor_days` of them, and the watch on the last `watch_days`: they have so much to say.
-/// Readings are as those of [`patient_week`]; nothing comes more than 20 hours after its measurement.
-pub(crate) fn patient_of_all_programmes(
-    seed: u64,
-    days: i64,
-    sensor_days: i64,
-    watch_days: i64,
-) -> Vec<Observation> {
+/// How long a patient of all programmes is watched: over so many days, on the last ones of which the sensor and
+/// the watch measure, which have much to say, and the ward's nurse.
+pub(crate) struct Days {
+    pub(crate) all: i64,
+    pub(crate) sensor: i64,
+    pub(crate) watch: i64,
+    pub(crate) ward: i64,
+}
+
+/// A patient with every device, for the rules of all programmes together. Readings are as those of
+/// [`patient_week`]: nothing comes more than 20 hours after its measurement.
+pub(crate) fn patient_of_all_programmes(seed: u64, days: &Days) -> Vec<Observation> {
     let mut random = Random::new(seed);
     let random = &mut random;
     let start: DateTime<Utc> = random.one_of(&STARTS).parse().expect("the starts are times");
-    let last = |last: i64| start + TimeDelta::days(days - last);
+    let last = |last: i64| start + TimeDelta::days(days.all - last);
     let taken = [
-        glucose::week(random, last(sensor_days), sensor_days, 5),
-        heart::week(random, last(watch_days), watch_days),
-        pressure::course(random, start, days),
-        weight::daily(random, start, days),
-        vitals::sets(random, start, days),
+        glucose::week(random, last(days.sensor), days.sensor, 5),
+        heart::week(random, last(days.watch), days.watch),
+        pressure::course(random, start, days.all),
+        weight::daily(random, start, days.all),
+        vitals::sets(random, last(days.ward), days.ward),
     ]
     .concat();
     let delays = Delays {

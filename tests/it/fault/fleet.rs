@@ -6,15 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use homeward_simulators::uplink::UplinkOptions;
 use homeward_simulators::{Broker, Counts, Faults, Protocol};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::Server;
 use crate::history::{Acknowledged, Person, broker, moved, send};
 use crate::judged::{Rule, programme};
 use crate::oracle::Observation;
-use crate::oracle::series::patient_of_all_programmes;
+use crate::oracle::series::{Days, patient_of_all_programmes};
 
 /// How a fleet's messages travel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +44,8 @@ const DAYS: i64 = 13;
 /// others shorter, since these are most of all readings.
 const SENSOR_DAYS: [i64; 2] = [DAYS, 2];
 const WATCH_DAYS: i64 = 1;
+/// The days on which vital signs are measured. Before that the pressure at home is averaged without theirs.
+const WARD_DAYS: i64 = 5;
 
 /// A simulated fleet, enrolled.
 pub(crate) struct Fleet {
@@ -58,7 +58,6 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Enrols the people who travel this way: half of all.
     pub(crate) async fn enrol(server: &Server, way: Way, seed: u64, now: DateTime<Utc>) -> Fleet {
-        let mut chance = StdRng::seed_from_u64(seed);
         let mut people = Vec::new();
         for number in 0..PEOPLE {
             let (hypertension, early_warning) = (number / 4 % 2, number / 8);
@@ -73,7 +72,14 @@ impl Fleet {
                 HEART_FAILURE,
             ];
             let sensor_days = SENSOR_DAYS[early_warning];
-            let series = patient_of_all_programmes(chance.random(), DAYS, sensor_days, WATCH_DAYS);
+            let days = Days {
+                all: DAYS,
+                sensor: sensor_days,
+                watch: WATCH_DAYS,
+                ward: WARD_DAYS,
+            };
+            // The same people in every run: what happens to them is known to be enough.
+            let series = patient_of_all_programmes(number as u64, &days);
             let series = moved(&series, present(&series), now - TimeDelta::minutes(1));
             people.push(Arc::new(Person::enrol(server, rules(&programmes), &series).await));
         }

@@ -1,6 +1,6 @@
 //! Whether the record is what it has to be, once everything that was sent is acknowledged.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use homeward_alerts::Programme;
@@ -71,20 +71,22 @@ pub(crate) async fn assert_fleet_judged(server: &Server, fleet: &Fleet) -> Vec<(
     all
 }
 
-/// There was something to judge for every rule of every programme, and of every sort.
+/// There was something to judge for every kind of rule of every programme, and of every sort.
 pub(crate) fn assert_all_happened(judged: &[(Rule, StoredEpisode)]) {
     for name in Programme::names() {
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         for rule in programme(name) {
             let episodes = judged.iter().filter(|(of, _)| *of == rule).count();
-            println!("{name} {}: {episodes}", rule.code);
+            *kinds.entry(rule.kind().to_owned()).or_default() += episodes;
         }
+        println!("{name}: {kinds:?}");
+        assert!(kinds.values().all(|episodes| *episodes > 0), "{name}: {kinds:?}");
     }
-    type Is = fn(&StoredEpisode) -> bool;
-    let sorts: [(&str, Is); 5] = [
+    let sorts: [(&str, fn(&StoredEpisode) -> bool); 5] = [
         ("open", StoredEpisode::is_open),
+        ("cleared", |episode| episode.status == "cleared"),
         ("late", |episode| episode.late),
         ("of now", |episode| !episode.late),
-        ("withdrawn", StoredEpisode::is_withdrawn),
         ("amended", |episode| {
             episode.transitions.iter().any(|kind| kind == "amended")
         }),

@@ -93,6 +93,12 @@ impl Server {
         self.process = process;
     }
 
+    /// Changes a setting for the next start.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Sends SIGTERM and does not wait.
     pub(crate) fn terminate(&self) {
         let pid = self.process.id().to_string();
