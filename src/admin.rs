@@ -1,17 +1,22 @@
 //! Administration: one change of the record, and one JSON object that says what became of it.
 
+mod plan;
+
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use homeward_alerts::plans::copy_programme;
 use homeward_alerts::{Programme, notify};
 use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
-use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewRule};
+use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::config::Settings;
 use crate::database::Database;
 use crate::lifecycle::Lifecycle;
+use crate::print::print;
+use plan::PlanCommand;
 
 /// Who changes care plans, as the record names them.
 const AUTHOR: &str = "homeward command line";
@@ -27,6 +32,9 @@ pub(crate) enum Command {
     /// Patients and the programmes on which they begin
     #[command(subcommand)]
     Patient(PatientCommand),
+    /// Care plans: what they say, and changes of rules
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Devices, their credentials, and whose patient they measure
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -238,7 +246,7 @@ pub(crate) async fn run(settings: Settings, command: Command) -> Result<()> {
     let outcome = execute(&settings, &database, command).await;
     // Also after an error; the first error is the one to tell.
     let closed = database.close().await;
-    println!("{}", outcome?);
+    print(&format!("{}\n", outcome?))?;
     closed
 }
 
@@ -254,6 +262,10 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             json!({"organisation_id": id})
         }
         Command::Patient(command) => add_patient(&mut transaction, command, now).await?,
+        Command::Plan(command) => {
+            transaction.rollback().await.context("could not begin anew")?;
+            return plan::run(&pool, command, now).await;
+        }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
         Command::Token(TokenCommand::Add { name }) => {
             let token = format!("hw_{}", random_secret());
@@ -309,23 +321,7 @@ pub(crate) async fn enrol(
     programme: &Programme,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let mut definitions = Vec::with_capacity(programme.rules.len());
-    for rule in &programme.rules {
-        definitions.push((rule, serde_json::to_value(&rule.definition)?));
-    }
-    let mut rules = Vec::with_capacity(patients.len() * definitions.len());
-    for &patient in patients {
-        for (rule, definition) in &definitions {
-            rules.push(NewRule {
-                patient,
-                code: &rule.code,
-                programme: &programme.name,
-                definition,
-                always_on: rule.always_on,
-            });
-        }
-    }
-    Ok(admin::set_rules(connection, &rules, AUTHOR, "enrolment", now).await?)
+    Ok(copy_programme(connection, patients, programme, (AUTHOR, "enrolment"), now).await?)
 }
 
 async fn device(

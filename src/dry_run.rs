@@ -21,6 +21,7 @@ use crate::admin::programme;
 use crate::config::Settings;
 use crate::database::Database;
 use crate::lifecycle::Lifecycle;
+use crate::print::print;
 
 use progress::Line;
 
@@ -84,11 +85,12 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<()> {
     // Also after an error; the first error is the one to tell.
     let closed = database.close().await;
     let report = outcome?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    let text = if options.json {
+        serde_json::to_string_pretty(&report)? + "\n"
     } else {
-        print!("{}", table::show(&report));
-    }
+        table::show(&report)
+    };
+    print(&text)?;
     closed
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod dry_run;
 mod explain;
 mod lifecycle;
+mod print;
 mod serve;
 mod telemetry;
 

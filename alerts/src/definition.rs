@@ -69,6 +69,17 @@ pub enum Role {
     OnCall,
 }
 
+impl Role {
+    /// The name in rules and in the record, the same as its serde form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Team => "team",
+            Role::Lead => "lead",
+            Role::OnCall => "on_call",
+        }
+    }
+}
+
 impl Definition {
     /// Reads a definition. Strict: an unknown, missing or senseless field is an error that names it.
     ///

@@ -101,7 +101,7 @@ impl Plans {
         let plans = load_plans(connection, &missing).await?;
         // Patients without a plan are remembered too, as such.
         self.patients
-            .extend(missing.into_iter().map(|patient| (patient, Vec::new())));
+            .extend(missing.iter().map(|patient| (*patient, Vec::new())));
         let mut spans = Vec::new();
         for plan in plans {
             let patient = plan.patient;
@@ -119,6 +119,11 @@ impl Plans {
                 own.retain(|observation| observation.at > after);
                 // What it finds is in the record.
                 rule.track.judge(&own);
+            }
+        }
+        for patient in missing {
+            for rule in self.patients.get_mut(&patient).into_iter().flatten() {
+                rule.track.leave_former_plan();
             }
         }
         Ok(())

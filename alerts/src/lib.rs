@@ -19,6 +19,7 @@ mod limit;
 pub mod notify;
 mod observation;
 mod parse;
+pub mod plans;
 mod programme;
 mod reconcile;
 mod rule;

@@ -1,5 +1,5 @@
-//! What time does: snoozes end, what nobody takes up is told to others, an end is told to those who heard of the
-//! beginning, and who measures nothing any more is found silent.
+//! What time does: rules that were put into a plan for a time are over, snoozes end, what nobody takes up is told to
+//! others, an end is told to those who heard of the beginning, and who measures nothing any more is found silent.
 //!
 //! All of it is in the record, and [`run_once`] does what is due there: doing it twice changes nothing, several
 //! processes may do it at once, and after an outage it does what is due *now*, once, rather than all that would
@@ -12,6 +12,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use homeward_store::episodes::{announce_ends, end_snoozes, escalate};
+use homeward_store::plans::end_lapsed;
 use homeward_store::{Error, PgPool};
 
 /// The most episodes, or series, that one transaction sees to: it takes milliseconds, and keeps lanes waiting
@@ -21,6 +22,8 @@ const BATCH: i64 = 200;
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
+    /// Episodes that ended because their rules' time was over.
+    pub lapsed: u64,
     /// Snoozes that ended.
     pub snoozes_ended: u64,
     /// Episodes whose escalation was looked at.
@@ -33,7 +36,10 @@ pub struct Done {
 
 /// Does all that is due at `now`. To be called every few seconds.
 pub async fn run_once(pool: &PgPool, now: DateTime<Utc>) -> Result<Done, Error> {
-    let mut done = Done::default();
+    let mut done = Done {
+        lapsed: end_lapsed(pool, now).await?,
+        ..Done::default()
+    };
     // A snooze that ends lets an escalation go on, so it comes first.
     loop {
         let ended = end_snoozes(pool, BATCH, now).await?;

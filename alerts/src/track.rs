@@ -172,11 +172,23 @@ impl Track {
         Some(Again::After(checkpoint.at))
     }
 
+    /// Lets go of what was open when the rule was taken out of the plan, if it has been put in again since: in the
+    /// record that is over. To be called before it judges what is new.
+    pub fn leave_former_plan(&mut self) {
+        if let Some(present) = self.versions.last() {
+            let _over = leave_plan(&self.versions, &mut self.memory, present.from);
+        }
+    }
+
     /// Judges sorted observations of its metrics that come after all that was judged.
     pub fn judge(&mut self, own: &[Observation]) -> Judged {
         let mut judged = Judged::default();
         for moment in moments(own) {
             self.pass(moment[0].at);
+            if let Some(ended) = leave_plan(&self.versions, &mut self.memory, arrived(moment)) {
+                judged.touched = true;
+                judged.episodes.push(ended);
+            }
             match judge_moment(&self.versions, &mut self.memory, moment) {
                 Outcome::Quiet => {}
                 Outcome::Raised | Outcome::Continued => judged.touched = true,
@@ -204,6 +216,7 @@ impl Track {
             return episodes;
         };
         for moment in moments(own) {
+            episodes.extend(leave_plan(&self.versions, &mut memory, arrived(moment)));
             if let Outcome::Cleared(episode) = judge_moment(&self.versions, &mut memory, moment) {
                 episodes.push(episode);
             }
@@ -261,12 +274,34 @@ impl Track {
     }
 }
 
+/// When the last of a moment arrived.
+fn arrived(moment: &[Observation]) -> DateTime<Utc> {
+    let arrived = moment.iter().map(|observation| observation.received_at).max();
+    arrived.unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// Ends what was open when the rule was taken out of the plan, if that was not after `arrived`: also where it has
+/// been put in again since.
+fn leave_plan(versions: &[Version], memory: &mut Memory, arrived: DateTime<Utc>) -> Option<Episode> {
+    let mut index = versions.iter().position(|version| version.id == memory.version)?;
+    loop {
+        let until = versions[index].until.filter(|until| *until <= arrived)?;
+        match versions.get(index + 1) {
+            Some(next) if next.from <= until => index += 1,
+            _ => {
+                let open = std::mem::take(memory).open;
+                return open.map(|open| Episode {
+                    cleared_at: Some(until),
+                    ..open
+                });
+            }
+        }
+    }
+}
+
 /// Judges a moment by the version that was in force when the last of it arrived.
 fn judge_moment(versions: &[Version], memory: &mut Memory, moment: &[Observation]) -> Outcome {
-    let arrived = moment.iter().map(|observation| observation.received_at).max();
-    let Some(arrived) = arrived else {
-        return Outcome::Quiet;
-    };
+    let arrived = arrived(moment);
     let index = versions.partition_point(|version| version.from <= arrived);
     // Before the first version a rule only remembers what the first will need.
     let armed = index > 0;
@@ -274,8 +309,7 @@ fn judge_moment(versions: &[Version], memory: &mut Memory, moment: &[Observation
         return Outcome::Quiet;
     };
     if version.until.is_some_and(|until| until <= arrived) {
-        // It was taken out of the plan.
-        *memory = Memory::default();
+        // It is not in the plan.
         return Outcome::Quiet;
     }
     let rule = Rule {
@@ -364,6 +398,33 @@ mod tests {
     fn a_rule_that_was_taken_out_judges_nothing() {
         let mut track = Track::new(vec![version(1, -600, Some(100), below(3.0))], Vec::new());
         assert_eq!(told(&track.judge(&[glucose(110, 2.0)])), []);
+    }
+
+    #[test]
+    fn what_was_open_ends_when_the_rule_is_taken_out_whether_it_comes_back_or_not() {
+        let out = vec![version(1, -600, Some(100), below(3.0))];
+        let back = [&out[..], &[version(2, 200, None, below(3.0))]].concat();
+        let replaced = [&out[..], &[version(2, 100, None, below(3.0))]].concat();
+        // Nothing arrives while it is out, or something does.
+        let (none, some) = ([].as_slice(), [glucose(150, 2.0)]);
+        for (versions, meanwhile, expected) in [
+            (&out, none, vec![(1, 50, Some(100))]),
+            (&back, none, vec![(1, 50, Some(100)), (2, 210, None)]),
+            (&back, &some, vec![(1, 50, Some(100)), (2, 210, None)]),
+            (&replaced, none, vec![(1, 50, None)]),
+        ] {
+            let mut track = Track::new(versions.clone(), Vec::new());
+            let readings = [&[glucose(50, 2.0)], meanwhile, &[glucose(210, 2.0)]].concat();
+            assert_eq!(told(&track.judge(&readings)), expected);
+            let late = delayed(Glucose, 40, 2.0, 1);
+            let Some(Again::After(_)) = track.go_back(&[late]) else {
+                panic!("within the allowed lateness")
+            };
+            let again = [&[late], &readings[..]].concat();
+            let mut earlier = expected.clone();
+            earlier[0].1 = 40;
+            assert_eq!(told(&track.judge(&again)), earlier);
+        }
     }
 
     #[test]

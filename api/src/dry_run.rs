@@ -425,7 +425,7 @@ mod tests {
         400 rule.definition.condition.limits[0].clear: 3 breaches the limit itself, so nothing could clear at it
         400 rule.condition: unknown field; known here are code, definition, always_on
         400 plan[1].code: low is the code of an earlier rule
-        400 programme: "asthma" is none of hypertension, hypertension-over-80, diabetes-type-1, diabetes-type-2, diabetes-older, diabetes-pregnancy, virtual-ward, copd, heart-failure, diabetes
+        400 programme: "asthma" is none of hypertension, hypertension-over-80, diabetes-type-1, diabetes-type-2, diabetes-older, diabetes-pregnancy, virtual-ward, copd, heart-failure
         400 rule: send one of rule, plan and programme
         400 rule: send one of rule, plan and programme
         400 patient: send one of patient and enrolled_in

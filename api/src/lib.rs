@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
 //! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
+//! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
+//! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
+//! | `DELETE /api/v1/patients/{patient}/care-plan/{code}` | takes a rule out of it |
 //! | `GET /api/v1/alerts` | episodes, latest first |
 //! | `GET /api/v1/alerts/{alert}` | an episode, and everything that happened to it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
@@ -20,6 +23,7 @@
 
 mod alerts;
 mod auth;
+mod care_plan;
 mod corrections;
 mod dry_run;
 mod error;

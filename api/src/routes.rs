@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use homeward_store::Error;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, corrections, dry_run, health, metrics, readings, trends};
+use crate::{auth, care_plan, corrections, dry_run, health, metrics, readings, trends};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -84,12 +84,22 @@ pub(crate) fn api_routes() -> Vec<Route> {
         }
     };
     let (get_route, post_route) = (route(Method::GET), route(Method::POST));
+    let (put_route, delete_route) = (route(Method::PUT), route(Method::DELETE));
     vec![
         get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
         get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
         post_route(
             "/api/v1/patients/{patient}/readings/entered-in-error",
             post(corrections::post),
+        ),
+        get_route("/api/v1/patients/{patient}/care-plan", get(care_plan::show::get)),
+        put_route(
+            "/api/v1/patients/{patient}/care-plan/{code}",
+            put(care_plan::adjust::put),
+        ),
+        delete_route(
+            "/api/v1/patients/{patient}/care-plan/{code}",
+            delete(care_plan::remove::delete),
         ),
         get_route("/api/v1/alerts", get(alerts::list::get)),
         get_route("/api/v1/alerts/stream", get(alerts::stream::get)),

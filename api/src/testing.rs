@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::header::{AUTHORIZATION, HeaderMap};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
 use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
@@ -104,7 +104,13 @@ impl TestApp {
 
     /// The answer to a request with the token and a body of JSON.
     pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::post(path).header(AUTHORIZATION, format!("Bearer {TOKEN}"));
+        self.send_json(Method::POST, path, body).await
+    }
+
+    /// The answer to a request of this method with the token and a body of JSON.
+    pub(crate) async fn send_json(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(AUTHORIZATION, format!("Bearer {TOKEN}"));
         let request = request.body(Body::from(body.to_string())).unwrap();
         self.answer(request).await
     }

@@ -194,7 +194,7 @@ pub const DETERIORATIONS: [Deterioration; 15] = [
         programme: "diabetes-type-1",
         what: "a glucose sensor falling silent",
         kind: ScriptKind::SilentSensor,
-        // The programme allows six hours; so it is found once the rule has been in force for as long as its silence lasts.
+        // The programme allows six hours, and timers that have just begun listen for five minutes first.
         start: Start::Live(TimeDelta::minutes(-357)),
         within: TimeDelta::minutes(367),
         caught_by: &["glucose-silent"],

@@ -31,6 +31,8 @@ use sqlx::PgConnection;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::print::print;
+
 use self::load::{Enrolled, Shape};
 use self::report::{Quantiles, Report};
 
@@ -78,8 +80,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let outcome = tell(&database, options).await;
     database.stop().await?;
     std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
-    print!("{}", outcome?);
-    Ok(())
+    print(&outcome?)
 }
 
 /// Measures what is asked for, and answers with what is to be printed.

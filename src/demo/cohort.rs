@@ -92,7 +92,7 @@ impl Cohort {
         }))
     }
 
-    /// Enrols new ones. Their devices measure them from `since` on.
+    /// Enrols new ones. Their devices measure them from `since` on, and their care plans are in force from then on.
     pub(super) async fn enrol(
         pool: &PgPool,
         patients: usize,
@@ -152,7 +152,7 @@ async fn enrol_chunk(
         let with = |number: usize| profile(number).programmes.contains(&programme.name.as_str());
         let enrolled = people.iter().zip(&ids).filter(|((number, _), _)| with(*number));
         let enrolled: Vec<PatientId> = enrolled.map(|(_, id)| *id).collect();
-        enrol(&mut transaction, &enrolled, programme, now).await?;
+        enrol(&mut transaction, &enrolled, programme, since).await?;
     }
 
     let mut secrets = Vec::new();

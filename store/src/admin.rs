@@ -21,7 +21,8 @@ use sqlx::PgConnection;
 use crate::Error;
 use crate::devices::Assignment;
 
-pub use care_plan::{NewRule, set_rules};
+pub use crate::plans::NewRule;
+pub use care_plan::set_rules;
 pub use device::{ListedDevice, NewDevice, add_devices, assign_device, list_devices, revoke_device};
 pub use receiver::{ListedReceiver, NewReceiver, add_receiver, disable_receiver, list_receivers};
 

@@ -93,7 +93,7 @@ async fn try_to_act(
 }
 
 /// Takes the lock of the transitions' numbers.
-async fn lock_transitions(connection: &mut PgConnection) -> Result<(), Error> {
+pub(crate) async fn lock_transitions(connection: &mut PgConnection) -> Result<(), Error> {
     sqlx::query!("SELECT pg_advisory_xact_lock(7462, 2)")
         .execute(connection)
         .await

@@ -19,6 +19,7 @@ pub mod devices;
 pub mod episodes;
 pub mod history;
 pub mod outbox;
+pub mod plans;
 pub mod replay;
 pub mod retention;
 pub mod rollup;

@@ -158,7 +158,7 @@ impl StoredEpisode {
     }
 
     /// What it says, as the oracle would.
-    fn told(&self) -> Episode {
+    pub(crate) fn told(&self) -> Episode {
         let reading = |metric, at, value, figure| Reading {
             metric: metric_of(metric),
             at,

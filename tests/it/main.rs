@@ -7,6 +7,7 @@ mod client;
 mod committing;
 mod credentials;
 mod draining;
+mod dry_run;
 mod episodes;
 mod fault;
 mod formats;
@@ -22,6 +23,7 @@ mod once;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod overtaking;
+mod plans;
 mod publishing;
 mod replay;
 mod smoke;

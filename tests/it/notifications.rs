@@ -23,7 +23,10 @@ struct Webhook {
 
 impl Webhook {
     async fn start() -> Webhook {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Webhook::listen(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn listen(listener: TcpListener) -> Webhook {
         let address = listener.local_addr().unwrap();
         let (sender, calls) = mpsc::channel(CALLS);
         let mut server = JoinSet::new();
@@ -41,18 +44,7 @@ impl Webhook {
 
     /// Makes it a receiver of the team.
     async fn enter(&self, server: &Server) -> Value {
-        let url = format!("http://{}/alerts", self.address);
-        let add = [
-            "receiver",
-            "add",
-            "--name",
-            "ward 3",
-            "--role",
-            "team",
-            "--webhook",
-            &url,
-        ];
-        server.cli(&add).await
+        enter(self.address, server).await
     }
 
     /// The next message.
@@ -61,9 +53,35 @@ impl Webhook {
     }
 }
 
+/// Makes a webhook a receiver of the team.
+async fn enter(address: SocketAddr, server: &Server) -> Value {
+    let url = format!("http://{address}/alerts");
+    let add = [
+        "receiver",
+        "add",
+        "--name",
+        "ward 3",
+        "--role",
+        "team",
+        "--webhook",
+        &url,
+    ];
+    server.cli(&add).await
+}
+
 /// Takes one call, and answers that all is well.
 async fn answer(stream: TcpStream) -> Value {
     let mut stream = BufReader::new(stream);
+    let message = read(&mut stream).await;
+    stream
+        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        .await
+        .unwrap();
+    message
+}
+
+/// Takes one call.
+async fn read(stream: &mut BufReader<TcpStream>) -> Value {
     let (mut length, mut signed) = (0, false);
     loop {
         let mut line = String::new();
@@ -79,10 +97,6 @@ async fn answer(stream: TcpStream) -> Value {
     assert!(signed, "a call is signed");
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
-    stream
-        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-        .await
-        .unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -134,6 +148,44 @@ async fn a_receiver_is_told_that_an_alert_began_and_that_it_is_over() {
     let list = server.cli(&["receiver", "list"]).await;
     assert_eq!(list["receivers"][0]["disabled_at"], disabled["disabled_at"]);
     assert_eq!(list["receivers"][0].get("secret"), None);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_was_sending_is_sent_by_the_next() {
+    let database = TestDatabase::create().await;
+    let mut server = Server::start(&database).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    enter(listener.local_addr().unwrap(), &server).await;
+    let cgm = server.enrol_on("diabetes-type-1", "cgm").await;
+    let mut client = cgm.connect_v5().await;
+    client
+        .upload(&cgm.topic("readings"), upload(&[glucose(minutes_ago(2), 2.5)]))
+        .await;
+
+    // It is on its way, and whether it arrived nobody knows.
+    let (stream, _) = soon("a webhook is called", listener.accept()).await.unwrap();
+    let first = read(&mut BufReader::new(stream)).await;
+    server.kill().await;
+    server.start_again().await;
+    let mut webhook = Webhook::listen(listener);
+    // As if its time had run out.
+    let expired = sqlx::query("UPDATE notification SET leased_until = now() WHERE leased_until > now()")
+        .execute(&server.pool)
+        .await
+        .unwrap();
+    assert_eq!(expired.rows_affected(), 1);
+    // The same message, with the number by which a receiver knows that it has had it.
+    let again = webhook.next().await;
+    assert_eq!(again, first);
+    assert_eq!(told(&again), ("raised", "high", cgm.patient.0));
+    eventually("it is sent", async || {
+        let state: String = sqlx::query_scalar("SELECT string_agg(state, ' ') FROM notification")
+            .fetch_one(&server.pool)
+            .await
+            .unwrap();
+        (state == "sent").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

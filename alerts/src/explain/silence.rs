@@ -1,4 +1,4 @@
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 
 use super::About;
@@ -20,6 +20,9 @@ pub(super) fn sentence(kind: &Silence, about: &About<'_>) -> Option<String> {
     let calendar = Calendar::of(last.checked_add_signed(silent)?);
     let when = match about.cleared_at {
         Some(cleared_at) => calendar.span(last, cleared_at),
+        None if was_never_measured(about) => {
+            format!("none since the rule began at {}", calendar.time(last))
+        }
         None => format!("the last at {}", calendar.time(last)),
     };
     Some(format!(
@@ -28,6 +31,12 @@ pub(super) fn sentence(kind: &Silence, about: &About<'_>) -> Option<String> {
         duration(silent),
         seconds(kind.expected_every_seconds)
     ))
+}
+
+/// Whether there was no reading before: the detail says so, and the episode keeps the beginning of the rule.
+fn was_never_measured(about: &About<'_>) -> bool {
+    let last_at: Option<Option<DateTime<Utc>>> = about.detail("last_at");
+    last_at == Some(None)
 }
 
 fn whole_seconds(figure: f64) -> TimeDelta {

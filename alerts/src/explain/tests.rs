@@ -491,16 +491,21 @@ fn news2() {
 fn silence() {
     let silence =
         rule(json!({"kind": "silence", "metric": "glucose", "expected_every_seconds": 10_800, "times": 2}));
-    let check = |figure, cleared_at, expected: &str| {
+    let told = |figure, cleared_at, detail: Option<&Value>| {
         let last = Mark::of(point(Glucose, -170, 6.2), figure);
         let about = About {
             onset: last,
             latest: last,
             worst: last,
-            detail: None,
+            detail,
             cleared_at,
         };
-        assert_eq!(explain(&silence, &about), expected);
+        explain(&silence, &about)
+    };
+    let check = |figure, cleared_at, expected: &str| {
+        assert_eq!(told(figure, cleared_at, None), expected);
+        let detail = json!({"last_at": minute(-170)});
+        assert_eq!(told(figure, cleared_at, Some(&detail)), expected);
     };
     let open = "No glucose reading for 6 hours, expected every 3 hours; the last at 05:10 UTC.";
     check(Some(21_600.0), None, open);
@@ -515,6 +520,10 @@ fn silence() {
         Some(21_600.0),
         Some(minute(4 * HOUR + 30)),
         "No glucose reading for 7 hours 20 minutes, expected every 3 hours; from 05:10 to 12:30 UTC.",
+    );
+    assert_eq!(
+        told(Some(21_600.0), None, Some(&json!({"last_at": null}))),
+        "No glucose reading for 6 hours, expected every 3 hours; none since the rule began at 05:10 UTC."
     );
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn assert_all_happened(judged: &[(Rule, StoredEpisode)]) {
         println!("{name}: {kinds:?}");
         assert!(kinds.values().all(|episodes| *episodes > 0), "{name}: {kinds:?}");
     }
-    let sorts: [(&str, fn(&StoredEpisode) -> bool); 5] = [
+    type Is = fn(&StoredEpisode) -> bool;
+    let sorts: [(&str, Is); 5] = [
         ("open", StoredEpisode::is_open),
         ("cleared", |episode| episode.status == "cleared"),
         ("late", |episode| episode.late),

@@ -139,8 +139,7 @@ impl Server {
 
     /// Runs an administration command against the same record and answers what it prints.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Value {
-        let mut command = homeward(&self.folder, &self.database_url, &[]);
-        command.args(arguments);
+        let mut command = self.command(arguments);
         let output = tokio::task::spawn_blocking(move || command.output())
             .await
             .unwrap()
@@ -148,6 +147,13 @@ impl Server {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "homeward {arguments:?} failed: {told}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A command on the command line, yet to be run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = homeward(&self.folder, &self.database_url, &[]);
+        command.args(arguments);
+        command
     }
 
     /// Enrols a device with a patient of its own, who has no care plan.
