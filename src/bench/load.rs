@@ -12,6 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use super::mqtt::Device;
 
+/// Between two readings of a device, by its own clock: what a smartwatch that measures all day has. The time for which
+/// rules look back is full of readings then, and of no more than there are of a patient.
+pub(super) const BETWEEN_READINGS: TimeDelta = TimeDelta::minutes(1);
+
 /// A device that the record knows.
 #[derive(Clone, Debug)]
 pub(super) struct Enrolled {
@@ -28,7 +32,7 @@ pub(super) struct Shape {
     pub(super) window: usize,
     /// Time between a device's messages; none publishes as fast as they are acknowledged.
     pub(super) pace: Option<Duration>,
-    /// When the first reading was measured: a device's readings follow each other by a millisecond.
+    /// When the first reading was measured: a device's readings follow each other by [`BETWEEN_READINGS`].
     pub(super) first_reading: DateTime<Utc>,
 }
 
@@ -176,7 +180,7 @@ async fn publish(
     }
 }
 
-/// Native JSON of heart rates, each a millisecond after the one before.
+/// Native JSON of heart rates.
 struct Payload {
     next: DateTime<Utc>,
     count: u64,
@@ -195,7 +199,7 @@ impl Payload {
                 r#"{comma}{{"type":"heart_rate","at":"{at}","value":{value}}}"#
             )
             .expect("writing to memory succeeds");
-            self.next += TimeDelta::milliseconds(1);
+            self.next += BETWEEN_READINGS;
             self.count += 1;
         }
         json.extend(b"]}");

@@ -20,11 +20,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::Programme;
-use homeward_record::{Clock, NhsNumber};
+use homeward_alerts::plans::copy_programme;
+use homeward_record::{Clock, NhsNumber, PatientId};
 use homeward_store::PgPool;
-use homeward_store::admin::{
-    NewDevice, NewPatient, NewRule, add_devices, add_patients, add_token, set_rules,
-};
+use homeward_store::admin::{NewDevice, NewPatient, add_devices, add_patients, add_token};
 use homeward_store::server::{LocalServer, ServerOptions};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -33,7 +32,7 @@ use tokio::process::{Child, Command};
 
 use crate::print::print;
 
-use self::load::{Enrolled, Shape};
+use self::load::{BETWEEN_READINGS, Enrolled, Shape};
 use self::report::{Quantiles, Report};
 
 /// Rows of the raw COPY.
@@ -112,10 +111,11 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
     give_plan(&mut connection, &sensors, "diabetes-type-1").await?;
     let token = "hw_bench";
     add_token(&mut connection, "bench", token).await?;
-    let first = |hours| Clock::System.now() - TimeDelta::hours(hours);
+    // Loads are weeks apart, and none comes to more than two weeks of its devices' time.
+    let first = |weeks| Clock::System.now() - TimeDelta::weeks(weeks);
 
     progress("copying rows into the hypertable");
-    let copy_rate = copy(&mut connection, &devices[..SINGLE_CONNECTIONS], first(8)).await?;
+    let copy_rate = copy(&mut connection, &devices[..SINGLE_CONNECTIONS], first(14)).await?;
 
     let server = Server::start(url).await?;
     progress("measuring idle connections");
@@ -129,11 +129,11 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
     let unruled = |count: usize| enrolled(2 * BULK_CONNECTIONS + count).split_off(2 * BULK_CONNECTIONS);
     let connection_bytes = idle_connection_bytes(&server, &enrolled(IDLE_CONNECTIONS)).await?;
 
-    let saturated = |readings, hours| Shape {
+    let saturated = |readings, weeks| Shape {
         readings,
         window: WINDOW,
         pace: None,
-        first_reading: first(hours),
+        first_reading: first(weeks),
     };
     let (plain, ruled) = (
         enrolled(BULK_CONNECTIONS),
@@ -149,20 +149,20 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
         ] {
             progress(&format!("loading with ten readings a message, {what}"));
             let connected = load::connect(server.mqtt, devices).await?;
-            let load = load::run(connected, saturated(10, 7 - i64::from(round)), warm_up, measured).await?;
+            let load = load::run(connected, saturated(10, 12 - 3 * i64::from(round)), warm_up, measured).await?;
             *sum += load.rate() / f64::from(ROUNDS);
         }
     }
     progress("loading with one reading a message");
     let connected = load::connect(server.mqtt, &unruled(SINGLE_CONNECTIONS)).await?;
-    let single = load::run(connected, saturated(1, 2), warm_up, measured).await?;
+    let single = load::run(connected, saturated(1, 6), warm_up, measured).await?;
 
     progress("measuring latency at half of that");
     #[expect(clippy::cast_precision_loss, reason = "a number of connections")]
     let pace = Duration::from_secs_f64(SINGLE_CONNECTIONS as f64 / (single.rate() / 2.0));
     let shape = Shape {
         pace: Some(pace),
-        ..saturated(1, 1)
+        ..saturated(1, 3)
     };
     let connected = load::connect(server.mqtt, &unruled(SINGLE_CONNECTIONS)).await?;
     let between = measured.div_f64(f64::from(u32::try_from(ALERTS)?));
@@ -244,25 +244,9 @@ async fn give_plan(
     programme: &str,
 ) -> Result<()> {
     let programme = Programme::named(programme).context("no such programme")?;
-    let definitions = programme
-        .rules
-        .iter()
-        .map(|rule| serde_json::to_value(&rule.definition))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut rules = Vec::new();
-    for (patient, _) in patients {
-        for (rule, definition) in programme.rules.iter().zip(&definitions) {
-            let patient = homeward_record::PatientId(*patient);
-            rules.push(NewRule {
-                patient,
-                code: &rule.code,
-                programme: &programme.name,
-                definition,
-                always_on: rule.always_on,
-            });
-        }
-    }
-    set_rules(connection, &rules, "bench", "bench", Clock::System.now()).await?;
+    let patients: Vec<_> = patients.iter().map(|(patient, _)| PatientId(*patient)).collect();
+    let now = Clock::System.now();
+    copy_programme(connection, &patients, programme, ("bench", "bench"), now).await?;
     Ok(())
 }
 
@@ -279,7 +263,7 @@ async fn copy(
     let mut text = String::new();
     let mut rows = 0;
     for step in 0.. {
-        let at = (first + TimeDelta::milliseconds(step)).format("%Y-%m-%d %H:%M:%S%.3f+00");
+        let at = (first + BETWEEN_READINGS * step).format("%Y-%m-%d %H:%M:%S%.3f+00");
         for (patient, device) in devices {
             use std::fmt::Write;
             writeln!(text, "{patient}\t{at}\t{}\t{at}\t72\t1", device.id)?;
