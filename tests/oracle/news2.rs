@@ -63,10 +63,13 @@ fn signal(condition: &Value, moments: &[Moment<'_>]) -> Signal {
             excess: figure / total_limit.unwrap_or(0).max(1) as f64,
         };
         Signal::breach_by(scored, reading.on_time())
-    } else if complete && clear.is_none_or(|clear| total <= clear) {
+    } else if clear.is_some_and(|clear| total > clear) {
+        // What is missing can only add to it.
+        Signal::Between
+    } else if complete {
         Signal::Back
     } else {
-        Signal::Between
+        Signal::Nothing
     }
 }
 
@@ -135,6 +138,21 @@ mod tests {
         check(&total(5), &too_late, &["91@0[6] 91@0[6] 91@0[6] open"]);
         series.push(temperature(75));
         check(&total(5), &series, &["91@0[6] 91@0[6] 91@0[6] 75"]);
+    }
+
+    #[test]
+    fn an_incomplete_score_stops_the_time_to_clear_only_where_it_is_too_high() {
+        let mut condition = total(5);
+        condition["clear_total"] = json!(2);
+        condition["clear_after_seconds"] = json!(3600);
+        let with_alone = |alone: Observation| {
+            let ill = vitals(0, [25.0, 91.0, 0.0, 120.0, 70.0, 0.0, 37.0]);
+            [ill, well(60), vec![alone], well(120)].concat()
+        };
+        let low = with_alone(on(1, Metric::HeartRate, 90, 115.0));
+        check(&condition, &low, &["91@0[6] 91@0[6] 91@0[6] 120"]);
+        let high = with_alone(on(1, Metric::HeartRate, 90, 131.0));
+        check(&condition, &high, &["91@0[6] 91@0[6] 91@0[6] open"]);
     }
 
     #[test]

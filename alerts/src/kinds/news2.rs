@@ -21,7 +21,9 @@ pub(crate) const METRICS: [Metric; 7] = [
 /// The National Early Warning Score 2 (Royal College of Physicians, 2017). Not for under 16 or in pregnancy.
 ///
 /// Of each of the seven parameters the latest reading within `window_seconds` counts. A missing one scores
-/// nothing and makes the score incomplete, "at least so much": that can raise an episode, and clears none.
+/// nothing and makes the score incomplete, "at least so much": that can raise an episode, and clears none. Nor does
+/// it keep one from clearing, unless what is known is above the total at which it would: the seven are rarely
+/// measured at one time, and between two sets a watch goes on with the heart rate alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct News2 {
     /// The scale for oxygen saturation.
@@ -98,21 +100,18 @@ impl News2 {
         }
         let scores = vitals.scores(self.scale);
         let oxygen = vitals.value(Metric::SupplementalOxygen);
-        vec![(index_key(0), self.signal(&scores, oxygen, moment))]
+        let signal = self.signal(&scores, oxygen, moment);
+        signal.map(|signal| (index_key(0), signal)).into_iter().collect()
     }
 
-    fn signal(&self, scores: &Scores, oxygen: Option<f64>, moment: &[Observation]) -> Signal {
+    fn signal(&self, scores: &Scores, oxygen: Option<f64>, moment: &[Observation]) -> Option<Signal> {
         let total = scores.total();
         let breach = self.total_at_least.is_some_and(|limit| total >= limit)
             || self
                 .single_at_least
                 .is_some_and(|limit| scores.highest() >= limit);
         if !breach {
-            let clear = self
-                .clear_total
-                .or(self.total_at_least.map(|limit| limit.saturating_sub(1)));
-            let back = scores.missing().next().is_none() && clear.is_none_or(|clear| total <= clear);
-            return if back { Signal::Back } else { Signal::Between };
+            return self.signal_below(scores);
         }
         let of_scores = |o: &&Observation| METRICS.contains(&o.metric);
         let of = |o: &Observation| score(o.metric, o.value, oxygen, self.scale).unwrap_or(0);
@@ -123,10 +122,22 @@ impl News2 {
             .unwrap_or(&moment[0]);
         let figure = f64::from(total);
         let excess = figure / f64::from(self.total_at_least.unwrap_or(1).max(1));
-        Signal::Breach(Breach {
+        Some(Signal::Breach(Breach {
             detail: Some(scores.detail(self.scale)),
             ..Breach::at(worst.mark().with_figure(figure), excess, worst.is_on_time())
-        })
+        }))
+    }
+
+    /// What scores say that do not breach.
+    fn signal_below(&self, scores: &Scores) -> Option<Signal> {
+        let clear = self
+            .clear_total
+            .or(self.total_at_least.map(|limit| limit.saturating_sub(1)));
+        if clear.is_some_and(|clear| scores.total() > clear) {
+            return Some(Signal::Between);
+        }
+        let complete = scores.missing().next().is_none();
+        complete.then_some(Signal::Back)
     }
 }
 

@@ -85,6 +85,49 @@ fn at_least_so_much_does_not_clear() {
 }
 
 #[test]
+fn sets_whose_values_come_one_by_one_clear_with_heart_rates_alone_in_between() {
+    // Seven values a minute apart, from each of these minutes: at 08:00, 14:00 and 15:10.
+    let set = |values: &[Reading], from| -> Vec<Reading> {
+        let with_minutes = values.iter().zip(from..);
+        with_minutes
+            .map(|((metric, _, value), minutes)| (*metric, minute(minutes), *value))
+            .collect()
+    };
+    let ill = vitals(1, minute(0), &SCORING);
+    let well = healthy(1, minute(0));
+    let mut hourly = rule(1, &json!({"total_at_least": 7, "clear_total": 5}));
+    hourly["clear_after_seconds"] = json!(3600);
+    for (heart_rate, cleared) in [
+        // Complete at 14:06, and an hour later, at 15:16, again.
+        (70.0, Some(minute(436))),
+        // A heart rate that scores 3 is not above the total at which it clears.
+        (131.0, Some(minute(436))),
+    ] {
+        let mut readings = set(&ill, 0);
+        readings.extend(set(&well, 360));
+        let between = (375..430).step_by(5);
+        readings.extend(between.map(|minutes| (Metric::HeartRate, minute(minutes), heart_rate)));
+        readings.extend(set(&well, 430));
+        let episodes = judge(hourly.clone(), &readings);
+        assert_eq!(episodes.len(), 1);
+        assert_eq!(episodes[0].cleared_at, cleared, "heart rate {heart_rate}");
+    }
+}
+
+#[test]
+fn an_incomplete_score_above_the_total_at_which_it_clears_begins_the_time_anew() {
+    let mut hourly = rule(1, &json!({"total_at_least": 7, "clear_total": 2}));
+    hourly["clear_after_seconds"] = json!(3600);
+    let mut readings = vitals(1, minute(0), &SCORING);
+    readings.extend(healthy(1, minute(60)));
+    readings.push((Metric::HeartRate, minute(90), 131.0));
+    readings.extend(healthy(1, minute(120)));
+    assert_eq!(judge(hourly.clone(), &readings)[0].cleared_at, None);
+    readings.extend(healthy(1, minute(180)));
+    assert_eq!(judge(hourly, &readings)[0].cleared_at, Some(minute(180)));
+}
+
+#[test]
 fn one_reading_that_scores_is_enough_to_raise() {
     let readings = [(Metric::RespiratoryRate, minute(0), 25.0)];
     let episode = only(1, 3, &readings);
