@@ -115,6 +115,7 @@ pub async fn adjust(
         always_on::check(&base(in_force)?, &definition).map_err(PlanError::Definition)?;
     }
     let is_in_force = in_force.is_some();
+    check_kind(&plan.versions, &definition)?;
     let (programme, always_on) = match in_force {
         Some(version) => (version.programme.clone(), version.always_on),
         None => (None, false),
@@ -284,6 +285,25 @@ fn check_until(change: &Change<'_>, definition: &Definition, now: DateTime<Utc>)
     Ok(())
 }
 
+/// Silence is told by a timer and all else by readings, and what either remembers goes by the code: so the versions of
+/// a code, also those that are over, are of silence all or none.
+fn check_kind(versions: &[PlanVersion], definition: &Definition) -> Result<(), PlanError> {
+    let is_silence = matches!(definition.condition, Condition::Silence(_));
+    let was_silence = |version: &PlanVersion| version.definition["condition"]["kind"] == "silence";
+    if versions.iter().all(|version| was_silence(version) == is_silence) {
+        return Ok(());
+    }
+    let problem = if is_silence {
+        "the rule is not of silence and cannot become so: use another code"
+    } else {
+        "the rule is of silence and stays so: use another code"
+    };
+    Err(PlanError::Definition(DefinitionError {
+        field: "condition.kind".to_owned(),
+        problem: problem.to_owned(),
+    }))
+}
+
 /// What a rule that is always on must not be less strict than: what the programme says that it was taken from, or,
 /// of a programme that is no more, what the plan says.
 fn base(in_force: &PlanVersion) -> Result<Definition, PlanError> {
@@ -308,7 +328,67 @@ fn is_code(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use homeward_record::Metric;
+    use serde_json::json;
+
     use super::*;
+    use crate::fixture::{Record, minute};
+
+    const CODE: &str = "own-glucose";
+
+    fn definition(condition: &Value) -> Value {
+        json!({
+            "name": "Test", "severity": "low", "guidance": "None.", "source": "A test.", "condition": condition,
+        })
+    }
+
+    fn glucose_below(limit: f64) -> Value {
+        definition(&json!({"kind": "threshold", "limits": [{"metric": Metric::Glucose, "below": limit}]}))
+    }
+
+    fn change(patient: PatientId, version: Option<i32>, definition: &Value) -> Change<'_> {
+        Change {
+            patient,
+            code: CODE,
+            version,
+            definition,
+            until: None,
+            author: "Dr Ng",
+            reason: "a test",
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_and_other_kinds_never_share_a_code() {
+        let record = Record::new().await;
+        let silence = json!({"kind": "silence", "metric": "glucose", "expected_every_seconds": 3600, "times": 2});
+        let (silence, below) = (definition(&silence), glucose_below(4.0));
+        for (first, other, said) in [
+            (&silence, &below, "the rule is of silence and stays so"),
+            (&below, &silence, "the rule is not of silence and cannot become so"),
+        ] {
+            let patient = record.add_patient(None).await;
+            let change_to = async |version, definition, at| {
+                let change = change(patient, version, definition);
+                let adjusted = adjust(record.pool(), &change, minute(at)).await;
+                adjusted.map(drop).map_err(|error| error.to_string())
+            };
+            let refused = Err(format!("condition.kind: {said}: use another code"));
+            assert_eq!(change_to(None, first, 1).await, Ok(()));
+            assert_eq!(change_to(Some(1), first, 2).await, Ok(()));
+            assert_eq!(change_to(Some(2), other, 3).await, refused);
+            let taking_out = TakingOut {
+                patient,
+                code: CODE,
+                version: 2,
+                author: "Dr Ng",
+                reason: "a test",
+            };
+            take_out(record.pool(), &taking_out, minute(4)).await.unwrap();
+            assert_eq!(change_to(None, other, 5).await, refused);
+            assert_eq!(change_to(None, first, 5).await, Ok(()));
+        }
+    }
 
     #[test]
     fn codes_are_words_joined_by_dashes() {

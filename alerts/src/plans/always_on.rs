@@ -14,11 +14,11 @@ use crate::{Bound, Definition, DefinitionError, Limit, Side};
 /// Makes sure that `adjusted` is no less strict than `base`.
 ///
 /// - The severity, the kind of condition, and the metrics and sides of its limits stay as they are.
-/// - A bound may only be moved so that whatever was beyond it still is. There is no further limit: an alert for
-///   it would be open while the first one is passed.
+/// - A bound may only be moved so that whatever was beyond it still is, and no farther than to where the programme's
+///   rule clears. There is no further limit: an alert for it would be open while the first one is passed.
 /// - The way from the bound to `clear`, and `clear_after_seconds`, may only get less: an alert that does not clear
-///   is not raised again.
-/// - Each role is told no later, and everything is told again no less often.
+///   is not raised again. So it is also with a bound that is beyond what people have when they are well.
+/// - Each role is told no later, and everything is told again no less often, and to the same role in the end.
 ///
 /// A condition of another kind than a threshold stays as it is.
 pub(super) fn check(base: &Definition, adjusted: &Definition) -> Result<(), DefinitionError> {
@@ -66,6 +66,11 @@ fn check_threshold(base: &Threshold, adjusted: &Threshold) -> Result<(), Definit
                 format!("must be no less strict than {name} {value}"),
             ));
         }
+        if !reaches_no_farther(adjusted.bound, base) {
+            let farthest = base.clear.unwrap_or(base.bound.value());
+            let problem = format!("must be no farther than {farthest}, or the alert would not clear");
+            return Err(error(field(self::name(adjusted.bound)), problem));
+        }
         if way_to_clear(adjusted) > way_to_clear(base) {
             let problem = format!("must be no farther than {} from the bound", way_to_clear(base));
             return Err(error(field("clear"), problem));
@@ -90,6 +95,16 @@ fn covers(outer: Bound, inner: Bound, limit: &Limit) -> bool {
     farther_out || (outer_number == inner_number && (with_the_number(outer) || !with_the_number(inner)))
 }
 
+/// Whether a bound of the same metric and side is no farther than where the base clears.
+fn reaches_no_farther(bound: Bound, base: &Limit) -> bool {
+    let number = |value: f64| comparable(base.metric, value);
+    let farthest = number(base.clear.unwrap_or(base.bound.value()));
+    match base.bound.side() {
+        Side::Low => number(bound.value()) <= farthest,
+        Side::High => number(bound.value()) >= farthest,
+    }
+}
+
 fn way_to_clear(limit: &Limit) -> f64 {
     let way = limit.clear.map_or(0.0, |clear| clear - limit.bound.value());
     // Without the noise of the arithmetic.
@@ -97,12 +112,22 @@ fn way_to_clear(limit: &Limit) -> f64 {
 }
 
 fn check_escalation(base: &Definition, adjusted: &Definition) -> Result<(), DefinitionError> {
-    let adjusted = levels(adjusted);
-    for (after, role) in levels(base) {
-        if !adjusted.iter().any(|(other, to)| *to == role && *other <= after) {
+    let (base, adjusted) = (levels(base), levels(adjusted));
+    for (after, role) in &base {
+        if !adjusted.iter().any(|(other, to)| to == role && other <= after) {
             let problem = format!("must tell the {role} after {after} seconds at the latest");
             return Err(error("escalation", problem));
         }
+    }
+    // What is told again is told to the role of the latest level.
+    let Some((after, role)) = base.last() else {
+        return Ok(());
+    };
+    let latest = adjusted.iter().rposition(|(other, _)| other <= after);
+    let again = adjusted.iter().skip(latest.unwrap_or(0));
+    if again.into_iter().any(|(_, to)| to != role) {
+        let problem = format!("must tell the {role}, and nobody else, from {after} seconds on");
+        return Err(error("escalation", problem));
     }
     Ok(())
 }
@@ -178,6 +203,8 @@ mod tests {
             json!({"below": 3.0}),
             json!({"below": 3.0, "clear": 3.2}),
             json!({"at_most": 3.0, "clear": 3.9}),
+            json!({"below": 3.9, "clear": 4.8}),
+            json!({"below": 3.9}),
             // 54 mg/dL.
             json!({"below": 2.996_970, "clear": 3.8}),
         ] {
@@ -205,6 +232,19 @@ mod tests {
         );
         check(
             json!({"below": 3.0, "clear": 20.0}),
+            "condition.limits[0].clear: must be no farther than 0.9 from the bound",
+        );
+        // One alert that never clears, and so is never raised again.
+        check(
+            json!({"below": 50, "clear": 50}),
+            "condition.limits[0].below: must be no farther than 3.9, or the alert would not clear",
+        );
+        check(
+            json!({"at_most": 4.0}),
+            "condition.limits[0].at_most: must be no farther than 3.9, or the alert would not clear",
+        );
+        check(
+            json!({"below": 3.9, "clear": 4.9}),
             "condition.limits[0].clear: must be no farther than 0.9 from the bound",
         );
         check(
@@ -264,5 +304,44 @@ mod tests {
             },
             "escalation: must tell the lead after 900 seconds at the latest",
         );
+    }
+
+    #[test]
+    fn it_must_be_told_again_to_the_same_role() {
+        let escalation = |levels: &[(u32, &str)]| {
+            let levels = levels.iter();
+            let levels = levels.map(|(after, to)| json!({"after_seconds": after, "to": to}));
+            let levels: Value = levels.collect();
+            said(|json| json["escalation"] = levels)
+        };
+        for levels in [
+            &[(0, "team"), (900, "lead"), (3600, "on_call"), (7200, "on_call")][..],
+            &[(0, "team"), (60, "on_call"), (900, "lead"), (1800, "on_call")],
+        ] {
+            assert_eq!(escalation(levels), Ok(()), "{levels:?}");
+        }
+        for levels in [
+            &[(0, "team"), (900, "lead"), (3600, "on_call"), (3601, "team")][..],
+            // The lead would be told again until two hours are over.
+            &[(0, "team"), (60, "on_call"), (900, "lead"), (7200, "on_call")],
+            &[(0, "team"), (900, "lead"), (3600, "on_call"), (3700, "team"), (7200, "on_call")],
+        ] {
+            let expected = "escalation: must tell the on_call, and nobody else, from 3600 seconds on";
+            let expected = format!("{expected}, since the rule is always on");
+            assert_eq!(escalation(levels), Err(expected), "{levels:?}");
+        }
+    }
+
+    #[test]
+    fn a_high_bound_goes_no_lower_than_to_where_it_clears() {
+        let of = |limit: Value| {
+            let condition = json!({"kind": "threshold", "limits": [limit]});
+            crate::testing::rule(condition)
+        };
+        let base = of(json!({"metric": "systolic", "at_least": 180, "clear": 175}));
+        for (bound, good) in [(180, true), (175, true), (174, false), (40, false)] {
+            let adjusted = of(json!({"metric": "systolic", "at_least": bound}));
+            assert_eq!(check(&base, &adjusted).is_ok(), good, "{bound}");
+        }
     }
 }
