@@ -2,6 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use smallvec::smallvec;
 
 use super::{Signals, index_key, of_metric, time_of};
 use crate::Observation;
@@ -98,7 +99,7 @@ impl News2 {
         }
         let scores = vitals.scores(self.scale);
         let oxygen = vitals.value(Metric::SupplementalOxygen);
-        vec![(index_key(0), self.signal(&scores, oxygen, moment))]
+        smallvec![(index_key(0), self.signal(&scores, oxygen, moment))]
     }
 
     fn signal(&self, scores: &Scores, oxygen: Option<f64>, moment: &[Observation]) -> Signal {
@@ -123,10 +124,10 @@ impl News2 {
             .unwrap_or(&moment[0]);
         let figure = f64::from(total);
         let excess = figure / f64::from(self.total_at_least.unwrap_or(1).max(1));
-        Signal::Breach(Breach {
+        Signal::Breach(Box::new(Breach {
             detail: Some(scores.detail(self.scale)),
             ..Breach::at(worst.mark().with_figure(figure), excess, worst.is_on_time())
-        })
+        }))
     }
 }
 
