@@ -361,11 +361,16 @@ mod tests {
     #[tokio::test]
     async fn silence_and_other_kinds_never_share_a_code() {
         let record = Record::new().await;
-        let silence = json!({"kind": "silence", "metric": "glucose", "expected_every_seconds": 3600, "times": 2});
+        let silence =
+            json!({"kind": "silence", "metric": "glucose", "expected_every_seconds": 3600, "times": 2});
         let (silence, below) = (definition(&silence), glucose_below(4.0));
         for (first, other, said) in [
             (&silence, &below, "the rule is of silence and stays so"),
-            (&below, &silence, "the rule is not of silence and cannot become so"),
+            (
+                &below,
+                &silence,
+                "the rule is not of silence and cannot become so",
+            ),
         ] {
             let patient = record.add_patient(None).await;
             let change_to = async |version, definition, at| {

@@ -324,7 +324,13 @@ mod tests {
             &[(0, "team"), (900, "lead"), (3600, "on_call"), (3601, "team")][..],
             // The lead would be told again until two hours are over.
             &[(0, "team"), (60, "on_call"), (900, "lead"), (7200, "on_call")],
-            &[(0, "team"), (900, "lead"), (3600, "on_call"), (3700, "team"), (7200, "on_call")],
+            &[
+                (0, "team"),
+                (900, "lead"),
+                (3600, "on_call"),
+                (3700, "team"),
+                (7200, "on_call"),
+            ],
         ] {
             let expected = "escalation: must tell the on_call, and nobody else, from 3600 seconds on";
             let expected = format!("{expected}, since the rule is always on");
