@@ -67,10 +67,13 @@ impl Channels {
         signal: Signal,
         timing: Timing,
     ) -> Option<Breach> {
+        if self.0.is_empty() && !matches!(signal, Signal::Breach(_)) {
+            return None;
+        }
         let index = self.0.iter().position(|channel| channel.key == key);
         let phase = index.map(|index| self.0.swap_remove(index).phase);
         let (phase, breach) = match signal {
-            Signal::Breach(breach) => after_breach(phase, at, breach, timing),
+            Signal::Breach(breach) => after_breach(phase, at, *breach, timing),
             Signal::Between => (after_between(phase), None),
             Signal::Back => (after_back(phase, at, timing), None),
         };

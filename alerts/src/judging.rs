@@ -11,7 +11,7 @@ use homeward_store::{
     EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, PgPool, Plan, PlanRule, Span,
     StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
 };
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
 use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
@@ -320,18 +320,16 @@ impl Plans {
     }
 
     /// What the record has to keep of a patient's rules, if that has changed.
-    fn unsaved(&mut self, patient: PatientId) -> Option<(PatientId, Value)> {
+    fn unsaved(&mut self, patient: PatientId) -> Option<(PatientId, String)> {
         let rules = self.patients.get_mut(&patient)?;
         let mut changed = false;
         for rule in rules.iter_mut() {
             changed |= rule.track.unsaved().is_some();
         }
-        let checkpoints: BTreeMap<&str, &[Checkpoint]> = rules
-            .iter()
-            .map(|rule| (&*rule.code, rule.track.checkpoints()))
-            .collect();
         changed.then(|| {
-            let json = serde_json::to_value(checkpoints).expect("checkpoints are plain data");
+            let checkpoints = rules.iter().map(|rule| (&*rule.code, rule.track.checkpoints()));
+            let checkpoints: BTreeMap<&str, &[Checkpoint]> = checkpoints.collect();
+            let json = serde_json::to_string(&checkpoints).expect("checkpoints are plain data");
             (patient, json)
         })
     }
@@ -416,15 +414,19 @@ fn rules_of(plan: Plan) -> Vec<LiveRule> {
         rules,
         state,
     } = plan;
-    let mut state = match state {
-        Some(Value::Object(state)) => state,
-        _ => serde_json::Map::new(),
+    let forgot = |code: &str, error: serde_json::Error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(patient_id = %patient, code, error, "a rule forgot what it knew");
     };
+    let state = state.as_deref().unwrap_or("{}");
+    let state: BTreeMap<&str, &RawValue> = serde_json::from_str(state).unwrap_or_else(|error| {
+        forgot("*", error);
+        BTreeMap::new()
+    });
     let rules = rules.into_iter().filter_map(|(code, rule)| {
-        let saved = state.remove(&code).unwrap_or_else(|| Value::Array(Vec::new()));
-        let checkpoints: Vec<Checkpoint> = serde_json::from_value(saved).unwrap_or_else(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(patient_id = %patient, code, error, "a rule forgot what it knew");
+        let saved = state.get(&*code).map_or("[]", |saved| saved.get());
+        let checkpoints: Vec<Checkpoint> = serde_json::from_str(saved).unwrap_or_else(|error| {
+            forgot(&code, error);
             Vec::new()
         });
         live_rule(patient, code, rule, checkpoints)

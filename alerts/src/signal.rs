@@ -6,7 +6,7 @@ use crate::{Limit, Mark, Observation};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Signal {
     /// The condition holds.
-    Breach(Breach),
+    Breach(Box<Breach>),
     /// Neither does it hold, nor is it far enough from it to count as over.
     Between,
     /// It is over.
@@ -74,7 +74,7 @@ pub(crate) fn of_limit(limit: &Limit, moment: &[Observation]) -> Option<Signal> 
         }
     }
     match breach {
-        Some(breach) => Some(Signal::Breach(breach)),
+        Some(breach) => Some(Signal::Breach(Box::new(breach))),
         None if !any => None,
         None if all_back => Some(Signal::Back),
         None => Some(Signal::Between),

@@ -13,8 +13,8 @@ pub const ALLOWED_LATENESS: TimeDelta = TimeDelta::hours(24);
 
 /// A checkpoint is made at the latest after so many readings or so long: it bounds what has to be judged again
 /// when a rule is resumed, or goes back for a reading that was overtaken by a moment.
-const CHECKPOINT_READINGS: u32 = 500;
-const CHECKPOINT_AFTER: TimeDelta = TimeDelta::hours(6);
+const CHECKPOINT_READINGS: u32 = 1_000;
+const CHECKPOINT_AFTER: TimeDelta = TimeDelta::hours(12);
 
 /// A version of a rule, and when it is in force.
 #[derive(Clone, Debug, PartialEq)]

@@ -149,7 +149,13 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
         ] {
             progress(&format!("loading with ten readings a message, {what}"));
             let connected = load::connect(server.mqtt, devices).await?;
-            let load = load::run(connected, saturated(10, 12 - 3 * i64::from(round)), warm_up, measured).await?;
+            let load = load::run(
+                connected,
+                saturated(10, 12 - 3 * i64::from(round)),
+                warm_up,
+                measured,
+            )
+            .await?;
             *sum += load.rate() / f64::from(ROUNDS);
         }
     }

@@ -16,8 +16,9 @@ pub struct Plan {
     pub patient: PatientId,
     /// The rules that are in force, by their codes.
     pub rules: BTreeMap<String, PlanRule>,
-    /// What the rules remembered at their checkpoints, by their codes, if anything was saved.
-    pub state: Option<Value>,
+    /// What the rules remembered at their checkpoints, by their codes, if anything was saved: JSON that only its
+    /// writer reads.
+    pub state: Option<String>,
 }
 
 /// A rule of a plan with all its versions.
@@ -138,16 +139,16 @@ pub async fn load_plans(connection: &mut PgConnection, patients: &[PatientId]) -
 /// Saves what the rules of patients remember, with the readings that they judged.
 pub async fn save_plan_states(
     connection: &mut PgConnection,
-    states: &[(PatientId, Value)],
+    states: &[(PatientId, String)],
 ) -> Result<(), Error> {
     if states.is_empty() {
         return Ok(());
     }
     sqlx::query!(
-        "INSERT INTO plan_state (patient_id, state) SELECT * FROM UNNEST($1::bigint[], $2::jsonb[])
+        "INSERT INTO plan_state (patient_id, state) SELECT * FROM UNNEST($1::bigint[], $2::text[])
          ON CONFLICT (patient_id) DO UPDATE SET state = excluded.state",
         &states.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
-        &states.iter().map(|(_, state)| state.clone()).collect::<Vec<_>>(),
+        &states.iter().map(|(_, state)| state.as_str()).collect::<Vec<_>>() as &[&str],
     )
     .execute(connection)
     .await

@@ -113,11 +113,11 @@ impl Change {
         let latest = observation.mark().with_figure(figure);
         let breaching = |o: &Observation| self.direction.beyond(reference.value, o.value) >= amount - NOISE;
         let on_time = of_metric(moment, self.metric).any(|o| breaching(o) && o.is_on_time());
-        Some(Signal::Breach(Breach {
+        Some(Signal::Breach(Box::new(Breach {
             onset: reference.with_figure(figure),
             detail: Some(json!({ "from": reference, "within_seconds": self.within_seconds })),
             ..Breach::at(latest, figure / amount, on_time)
-        }))
+        })))
     }
 }
 

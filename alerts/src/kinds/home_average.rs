@@ -131,11 +131,11 @@ impl Course {
             return Some(if back { Signal::Back } else { Signal::Between });
         }
         let mark = latest.mark().with_figure(average);
-        Some(Signal::Breach(Breach {
+        Some(Signal::Breach(Box::new(Breach {
             onset: sum.first.with_figure(average),
             detail: Some(self.detail(sum)),
             ..Breach::at(mark, limit.bound.excess(average), latest.is_on_time())
-        }))
+        })))
     }
 
     /// How much there was to go by: days with measurements, how many of those that count have fewer

@@ -15,6 +15,7 @@ mod time_in_range;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 pub use self::change::{Change, Changes, Direction};
 pub use self::home_average::HomeAverage;
@@ -71,8 +72,9 @@ pub(crate) enum Recollection {
     News2(news2::Vitals),
 }
 
-/// The signals of a moment, by the keys of their channels, in the order of the channels.
-pub(crate) type Signals = Vec<(u16, Signal)>;
+/// The signals of a moment, by the keys of their channels, in the order of the channels. Most conditions have one or
+/// two, and each reading makes some for each rule.
+pub(crate) type Signals = SmallVec<[(u16, Signal); 2]>;
 
 /// The memory of a kind, begun anew if it is another's.
 macro_rules! recollect {

@@ -122,10 +122,10 @@ impl News2 {
             .unwrap_or(&moment[0]);
         let figure = f64::from(total);
         let excess = figure / f64::from(self.total_at_least.unwrap_or(1).max(1));
-        Some(Signal::Breach(Breach {
+        Some(Signal::Breach(Box::new(Breach {
             detail: Some(scores.detail(self.scale)),
             ..Breach::at(worst.mark().with_figure(figure), excess, worst.is_on_time())
-        }))
+        })))
     }
 
     /// What scores say that do not breach.

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use smallvec::smallvec;
 
 use super::change::Direction;
 use super::{NOISE, Signals, index_key, of_metric, time_of};
@@ -80,7 +81,7 @@ impl Rate {
         let Some(start) = start.filter(|start| at - start.at >= min_span) else {
             return Signals::new();
         };
-        vec![(index_key(0), self.signal(start, observation))]
+        smallvec![(index_key(0), self.signal(start, observation))]
     }
 
     fn signal(&self, start: Mark, observation: &Observation) -> Signal {
@@ -95,10 +96,10 @@ impl Rate {
             return Signal::Back;
         }
         let latest = observation.mark().with_figure(figure);
-        Signal::Breach(Breach {
+        Signal::Breach(Box::new(Breach {
             onset: start.with_figure(figure),
             detail: Some(json!({ "from": start })),
             ..Breach::at(latest, figure / limit, observation.is_on_time())
-        })
+        }))
     }
 }

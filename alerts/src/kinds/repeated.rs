@@ -70,7 +70,7 @@ impl Repeated {
             .reduce(worse);
         if let (true, Some((latest, excess))) = (enough, latest) {
             let worst = breaching().map(|(mark, _)| by_excess(*mark)).reduce(worse);
-            return Signal::Breach(Breach {
+            return Signal::Breach(Box::new(Breach {
                 onset: breaching().next().map_or(latest, |(mark, _)| *mark),
                 worst: worst.unwrap_or((latest, excess)),
                 run_on_time: breaching().any(|(_, on_time)| *on_time),
@@ -79,7 +79,7 @@ impl Repeated {
                     excess,
                     own().any(|o| limit.is_breached_by(o.value) && o.is_on_time()),
                 )
-            });
+            }));
         }
         let all_back = own().all(|observation| limit.is_cleared_by(observation.value));
         if !enough && all_back {

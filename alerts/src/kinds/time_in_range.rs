@@ -172,7 +172,7 @@ impl TimeInRange {
             let signal = if figure.limit.is_breached_by(percent) {
                 let scale = if limit == 0.0 { 1.0 } else { limit };
                 let mark = observation.mark().with_figure(percent);
-                Signal::Breach(Breach {
+                Signal::Breach(Box::new(Breach {
                     detail: Some(json!({
                         "figure": figure,
                         "days": self.days,
@@ -180,7 +180,7 @@ impl TimeInRange {
                         "active_percent": active.min(100.0),
                     })),
                     ..Breach::at(mark, (percent - limit).abs() / scale, observation.is_on_time())
-                })
+                }))
             } else if figure
                 .clear
                 .is_some_and(|clear| figure.limit.is_beyond(clear, percent))
