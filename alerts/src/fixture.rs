@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_record::{EpisodeId, Metric, NhsNumber, PatientId};
-use homeward_store::PgPool;
 use homeward_store::admin::{
     NewPatient, NewReceiver, NewRule, add_organisation, add_patients, add_receiver, set_rules,
 };
 use homeward_store::episodes::{Action, Outcome, act};
 use homeward_store::outbox::enqueue_raised;
 use homeward_store::testing::TestDatabase;
+use homeward_store::{EpisodeFacts, EpisodeWrite, PgPool, Touchable, load_touchable, write_episodes};
 use serde_json::{Value, json};
 
 /// Minutes after noon.
@@ -158,20 +158,29 @@ impl Record {
     /// Opens an episode again that had cleared, as a lane does.
     pub(crate) async fn reopen(&self, episode: EpisodeId, now: DateTime<Utc>) {
         let mut transaction = self.pool().begin().await.unwrap();
-        sqlx::query(
-            "UPDATE episode SET cleared_at = NULL, ended_at = NULL, status = 'raised' WHERE episode_id = $1",
-        )
-        .bind(episode.0)
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
-        sqlx::query("INSERT INTO episode_transition (episode_id, kind, at) VALUES ($1, 'reopened', $2)")
-            .bind(episode.0)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        enqueue_raised(&mut transaction, &[episode.0], now).await.unwrap();
+        let (patient, code): (i64, String) =
+            sqlx::query_as("SELECT patient_id, code FROM episode WHERE episode_id = $1")
+                .bind(episode.0)
+                .fetch_one(&mut *transaction)
+                .await
+                .unwrap();
+        let touchable = Touchable {
+            patient: PatientId(patient),
+            code: &code,
+            ended_after: Some(minute(-1)),
+        };
+        let episodes = load_touchable(&mut transaction, &[touchable]).await.unwrap();
+        let stored = episodes.into_iter().find(|stored| stored.episode == episode.0);
+        let facts = EpisodeFacts {
+            ended_at: None,
+            ..stored.unwrap().facts
+        };
+        let write = EpisodeWrite::Update {
+            episode: episode.0,
+            facts,
+            kinds: vec!["reopened"],
+        };
+        write_episodes(&mut transaction, vec![write], now).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

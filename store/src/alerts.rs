@@ -215,7 +215,8 @@ pub(crate) async fn load_episodes(connection: &mut PgConnection, ids: &[i64]) ->
             raised_at, acknowledged_at, cleared_at, ended_at, withdrawn_at, assigned_to, snoozed_until, escalation,
             (SELECT actor FROM episode_transition
              WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
-             ORDER BY transition_id LIMIT 1) AS acknowledged_by,
+                 AND acknowledged_at IS NOT NULL
+             ORDER BY transition_id DESC LIMIT 1) AS acknowledged_by,
             onset_at, onset_value, onset_metric, onset_figure,
             latest_at, latest_value, latest_metric, latest_figure,
             worst_at, worst_value, worst_metric, worst_figure, detail

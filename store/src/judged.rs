@@ -299,9 +299,10 @@ async fn update(
             worst_at = x.worst_at, worst_value = x.worst_value, worst_metric = x.worst_metric,
             worst_figure = x.worst_figure, worst_excess = x.worst_excess, detail = x.detail,
             cleared_at = CASE WHEN x.ended_at IS NOT NULL THEN COALESCE(cleared_at, $2) END,
+            -- Who took up what is reopened knows it as over: it begins anew for them too.
+            acknowledged_at = CASE WHEN x.ended_at IS NOT NULL OR cleared_at IS NULL THEN acknowledged_at END,
             status = CASE
-                WHEN x.ended_at IS NULL AND cleared_at IS NOT NULL
-                    THEN CASE WHEN acknowledged_at IS NULL THEN 'raised' ELSE 'acknowledged' END
+                WHEN x.ended_at IS NULL AND cleared_at IS NOT NULL THEN 'raised'
                 WHEN x.ended_at IS NULL OR cleared_at IS NOT NULL THEN status
                 WHEN status = 'raised' THEN 'cleared'
                 ELSE 'closed'

@@ -342,6 +342,48 @@ async fn who_heard_of_the_beginning_hears_of_the_end() {
 }
 
 #[tokio::test]
+async fn what_was_taken_up_and_comes_back_is_told_anew() {
+    let record = Record::new().await;
+    let team = record.add_receiver(team()).await;
+    let episode = record.raise_for_new_patient("high", minute(0)).await;
+    send_all(&record).await;
+    record.act(episode, Action::Acknowledge, minute(5)).await;
+    record.clear(episode, minute(10)).await;
+    run(&record, 10).await;
+    send_all(&record).await;
+    record.reopen(episode, minute(20)).await;
+    assert_eq!(
+        told(&record, episode).await,
+        [
+            telling(team, "raised", "sent"),
+            telling(team, "cleared", "sent"),
+            telling(team, "raised", "pending"),
+        ]
+    );
+    // It escalates again, until somebody takes it up.
+    assert_eq!(
+        record
+            .one::<i64>("SELECT count(*) FROM episode WHERE status = 'raised' AND acknowledged_at IS NULL")
+            .await,
+        1
+    );
+    assert_eq!(run(&record, 40).await.escalations, 1);
+    record.act(episode, Action::Acknowledge, minute(41)).await;
+    let kinds = kinds(&record, episode).await;
+    assert_eq!(
+        kinds,
+        [
+            "raised",
+            "acknowledged",
+            "cleared",
+            "reopened",
+            "escalated",
+            "acknowledged"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn as_long_as_somebody_is_being_told_the_end_waits() {
     let record = Record::new().await;
     let team = record.add_receiver(team()).await;
