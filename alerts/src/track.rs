@@ -195,7 +195,14 @@ impl Track {
         self.checkpoints.clear();
         self.since_checkpoint = 0;
         self.unsaved = true;
-        Again::Anew(since - self.lookback(), since)
+        // Where a course of home measurements begins depends on where the one before it ended, and so on.
+        let of_courses =
+            |version: &Version| matches!(version.definition.condition, Condition::HomeAverage(_));
+        let from = match self.versions.iter().any(of_courses) {
+            true => since.min(self.versions[0].from),
+            false => since,
+        };
+        Again::Anew(from - self.lookback(), since)
     }
 
     /// Lets go of what was open when the rule was taken out of the plan, if it has been put in again since: in the
