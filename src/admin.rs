@@ -264,7 +264,7 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         Command::Patient(command) => add_patient(&mut transaction, command, now).await?,
         Command::Plan(command) => {
             transaction.rollback().await.context("could not begin anew")?;
-            return plan::run(&pool, command, now).await;
+            return plan::run(&pool, command, &Clock::System).await;
         }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
         Command::Token(TokenCommand::Add { name }) => {

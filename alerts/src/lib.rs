@@ -25,6 +25,7 @@ mod reconcile;
 mod rule;
 mod severity;
 mod signal;
+pub mod summary;
 pub mod timers;
 mod track;
 

@@ -6,7 +6,7 @@
 mod always_on;
 
 use chrono::{DateTime, Utc};
-use homeward_record::PatientId;
+use homeward_record::{Clock, PatientId};
 use homeward_store::admin::{AdminError, set_rules};
 use homeward_store::history::patient_exists;
 use homeward_store::plans::{self, NewRule, PlanVersion, load_versions};
@@ -99,18 +99,15 @@ fn stale(code: &str, in_force: Option<i32>) -> String {
 /// Adjusts a rule, or adds one, and answers the version that is in force now.
 ///
 /// A rule that is always on may not be made less strict than the programme has it that it was taken from.
-pub async fn adjust(
-    pool: &PgPool,
-    change: &Change<'_>,
-    now: DateTime<Utc>,
-) -> Result<PlanVersion, PlanError> {
+pub async fn adjust(pool: &PgPool, change: &Change<'_>, clock: &Clock) -> Result<PlanVersion, PlanError> {
     let definition = Definition::parse(change.definition).map_err(PlanError::Definition)?;
-    check_until(change, &definition, now)?;
     if change.version.is_none() && !is_code(change.code) {
         return Err(PlanError::Code);
     }
-    let mut plan = Held::new(pool, change.patient, change.code).await?;
-    let in_force = plan.in_force(change.version, now)?;
+    let mut plan = Held::new(pool, change.patient, change.code, clock).await?;
+    let now = plan.now;
+    check_until(change, &definition, now)?;
+    let in_force = plan.in_force(change.version)?;
     if let Some(in_force) = in_force.filter(|version| version.always_on) {
         always_on::check(&base(in_force)?, &definition).map_err(PlanError::Definition)?;
     }
@@ -136,8 +133,8 @@ pub async fn adjust(
         &mut plan.transaction,
         &[rule],
         (author, change.reason),
+        (now, change.until),
         now,
-        change.until,
     )
     .await?;
     if let (Some(until), Some(lasting)) = (change.until, lasting) {
@@ -149,7 +146,14 @@ pub async fn adjust(
             always_on: lasting.always_on,
         };
         let reason = format!("as version {} again, after the time of another", lasting.version);
-        plans::put(&mut plan.transaction, &[again], (author, &reason), until, None).await?;
+        plans::put(
+            &mut plan.transaction,
+            &[again],
+            (author, &reason),
+            (until, None),
+            now,
+        )
+        .await?;
     }
     plan.reload().await?;
     let adjusted = plan.versions.iter().find(|version| version.is_in_force(now));
@@ -162,7 +166,7 @@ pub async fn adjust(
 pub async fn take_out(
     pool: &PgPool,
     taking_out: &TakingOut<'_>,
-    now: DateTime<Utc>,
+    clock: &Clock,
 ) -> Result<PlanVersion, PlanError> {
     let TakingOut {
         patient,
@@ -171,10 +175,9 @@ pub async fn take_out(
         author,
         reason,
     } = *taking_out;
-    let mut plan = Held::new(pool, patient, code).await?;
-    let last = plan
-        .in_force(Some(version), now)?
-        .expect("a version that is in force");
+    let mut plan = Held::new(pool, patient, code, clock).await?;
+    let now = plan.now;
+    let last = plan.in_force(Some(version))?.expect("a version that is in force");
     if last.always_on {
         return Err(PlanError::AlwaysOn {
             code: code.to_owned(),
@@ -224,21 +227,26 @@ struct Held {
     patient: PatientId,
     code: String,
     versions: Vec<PlanVersion>,
+    /// The time of the change. It is taken while nobody else changes the plan: a change that was read from the clock
+    /// before another was made would undo that one.
+    now: DateTime<Utc>,
 }
 
 impl Held {
-    async fn new(pool: &PgPool, patient: PatientId, code: &str) -> Result<Held, PlanError> {
+    async fn new(pool: &PgPool, patient: PatientId, code: &str, clock: &Clock) -> Result<Held, PlanError> {
         let transaction = pool.begin().await;
         let mut transaction = transaction.map_err(|source| Error::new("begin a transaction", source))?;
         if !patient_exists(&mut transaction, patient).await? {
             return Err(PlanError::UnknownPatient(patient));
         }
         Gate::hold(&mut transaction).await?;
+        let now = plans::time_of_change(&mut transaction, &[(patient, code)], clock.now()).await?;
         let mut held = Held {
             transaction,
             patient,
             code: code.to_owned(),
             versions: Vec::new(),
+            now,
         };
         held.reload().await?;
         Ok(held)
@@ -250,8 +258,8 @@ impl Held {
     }
 
     /// The version in force, which must be the one that is `expected`.
-    fn in_force(&self, expected: Option<i32>, now: DateTime<Utc>) -> Result<Option<&PlanVersion>, PlanError> {
-        let version = self.versions.iter().find(|version| version.is_in_force(now));
+    fn in_force(&self, expected: Option<i32>) -> Result<Option<&PlanVersion>, PlanError> {
+        let version = self.versions.iter().find(|version| version.is_in_force(self.now));
         let in_force = version.map(|version| version.version);
         if in_force == expected {
             Ok(version)
@@ -375,7 +383,7 @@ mod tests {
             let patient = record.add_patient(None).await;
             let change_to = async |version, definition, at| {
                 let change = change(patient, version, definition);
-                let adjusted = adjust(record.pool(), &change, minute(at)).await;
+                let adjusted = adjust(record.pool(), &change, &Clock::Fixed(minute(at))).await;
                 adjusted.map(drop).map_err(|error| error.to_string())
             };
             let refused = Err(format!("condition.kind: {said}: use another code"));
@@ -389,10 +397,59 @@ mod tests {
                 author: "Dr Ng",
                 reason: "a test",
             };
-            take_out(record.pool(), &taking_out, minute(4)).await.unwrap();
+            take_out(record.pool(), &taking_out, &Clock::Fixed(minute(4)))
+                .await
+                .unwrap();
             assert_eq!(change_to(None, other, 5).await, refused);
             assert_eq!(change_to(None, first, 5).await, Ok(()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_by_a_clock_that_is_behind_undoes_no_other() {
+        let record = Record::new().await;
+        let patient = record.add_patient(None).await;
+        let definition = glucose_below(4.0);
+        let change_at = async |version, at: i64, until: Option<i64>| {
+            let change = Change {
+                until: until.map(minute),
+                ..change(patient, version, &definition)
+            };
+            let adjusted = adjust(record.pool(), &change, &Clock::Fixed(minute(at))).await;
+            match adjusted {
+                Ok(adjusted) => (adjusted.version, Some(adjusted.valid_from)),
+                Err(PlanError::Stale { in_force, .. }) => (in_force.unwrap_or(0), None),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(change_at(None, 1, None).await, (1, Some(minute(1))));
+        assert_eq!(change_at(Some(1), 5, None).await, (2, Some(minute(5))));
+        assert_eq!(
+            change_at(Some(1), 2, None).await,
+            (2, None),
+            "it is no more in force"
+        );
+        assert_eq!(change_at(Some(2), 2, None).await, (3, Some(minute(5))));
+        // A version that is to come does not move the time of a change.
+        assert_eq!(change_at(Some(3), 6, Some(60)).await, (4, Some(minute(6))));
+        assert_eq!(change_at(Some(4), 7, None).await, (6, Some(minute(7))));
+        // A rule that was taken out is not put back either.
+        let taking_out = TakingOut {
+            patient,
+            code: CODE,
+            version: 6,
+            author: "Dr Ng",
+            reason: "a test",
+        };
+        let taken_out = take_out(record.pool(), &taking_out, &Clock::Fixed(minute(9))).await;
+        assert_eq!(taken_out.unwrap().valid_until, Some(minute(9)));
+        assert_eq!(change_at(Some(6), 8, None).await, (0, None));
+        assert_eq!(change_at(None, 8, None).await, (7, Some(minute(9))));
+        // Nor does enrolment, here at minute 0, go back in time.
+        record.add_rule(patient, CODE, "low", json!({})).await;
+        let mut connection = record.pool().acquire().await.unwrap();
+        let versions = load_versions(&mut connection, patient, Some(CODE)).await.unwrap();
+        assert_eq!((versions[7].version, versions[7].valid_from), (8, minute(9)));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod care_plan;
 mod corrections;
 mod dry_run;
 mod error;
+mod glucose_summary;
 mod health;
 mod metrics;
 mod readings;

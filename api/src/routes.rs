@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, care_plan, corrections, dry_run, health, metrics, readings, trends};
+use crate::{auth, care_plan, corrections, dry_run, glucose_summary, health, metrics, readings, trends};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -88,6 +88,10 @@ pub(crate) fn api_routes() -> Vec<Route> {
     vec![
         get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
         get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
+        get_route(
+            "/api/v1/patients/{patient}/glucose-summary",
+            get(glucose_summary::get),
+        ),
         post_route(
             "/api/v1/patients/{patient}/readings/entered-in-error",
             post(corrections::post),

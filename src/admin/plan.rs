@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use homeward_alerts::plans::{Change, PlanError, TakingOut, adjust, take_out};
-use homeward_record::PatientId;
+use homeward_record::{Clock, PatientId};
 use homeward_store::PgPool;
 use homeward_store::history::patient_exists;
 use homeward_store::plans::load_versions;
@@ -76,9 +76,9 @@ struct By {
 }
 
 /// Does what the command says, in a transaction of its own.
-pub(super) async fn run(pool: &PgPool, command: PlanCommand, now: DateTime<Utc>) -> Result<Value> {
+pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> Result<Value> {
     match command {
-        PlanCommand::Show { patient, history } => show(pool, patient, history, now).await,
+        PlanCommand::Show { patient, history } => show(pool, patient, history, clock.now()).await,
         PlanCommand::Adjust(options) => {
             let definition = read(&options.definition)?;
             let change = Change {
@@ -90,7 +90,7 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, now: DateTime<Utc>)
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(adjust(pool, &change, now).await?))
+            Ok(json!(adjust(pool, &change, clock).await?))
         }
         PlanCommand::Remove(options) => {
             let taking_out = TakingOut {
@@ -100,7 +100,7 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, now: DateTime<Utc>)
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(take_out(pool, &taking_out, now).await?))
+            Ok(json!(take_out(pool, &taking_out, clock).await?))
         }
     }
 }

@@ -116,25 +116,50 @@ pub struct NewRule<'a> {
     pub always_on: bool,
 }
 
+/// The time of a change of rules that is made now, by a caller who holds the gate: `now`, or when one of them was
+/// changed last, if another process's clock was ahead then. So no version that somebody has put in force is taken
+/// for one that is to come.
+pub async fn time_of_change(
+    connection: &mut PgConnection,
+    rules: &[(PatientId, &str)],
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Error> {
+    let last = sqlx::query_scalar!(
+        "SELECT max(GREATEST(made_at, CASE WHEN removed_by IS NOT NULL THEN valid_until END))
+         FROM UNNEST($1::bigint[], $2::text[]) AS changed (patient_id, code)
+             JOIN care_plan_rule USING (patient_id, code)",
+        &rules.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
+        &rules
+            .iter()
+            .map(|(_, code)| (*code).to_owned())
+            .collect::<Vec<_>>()
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("read when rules were changed last", source))?;
+    Ok(last.map_or(now, |last| last.max(now)))
+}
+
 /// Puts versions of rules in force at `from`, until a time if one is given, in place of all that is in force then
-/// or was to come. `author` and `reason` say who wanted it, and why. A rule may stand in `new` once.
+/// or was to come. `author` and `reason` say who wanted it, and why; `now` is when they did, of [`time_of_change`].
+/// A rule may stand in `new` once.
 pub async fn put(
     connection: &mut PgConnection,
     new: &[NewRule<'_>],
     (author, reason): (&str, &str),
-    from: DateTime<Utc>,
-    until: Option<DateTime<Utc>>,
+    (from, until): (DateTime<Utc>, Option<DateTime<Utc>>),
+    now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let patients: Vec<i64> = new.iter().map(|new| new.patient.0).collect();
-    let codes: Vec<String> = new.iter().map(|new| new.code.to_owned()).collect();
+    let (patients, codes) = patients_and_codes(new);
     end(connection, &patients, &codes, from).await?;
     sqlx::query!(
         "INSERT INTO care_plan_rule
-             (patient_id, code, version, programme, definition, always_on, author, reason, valid_from, valid_until)
+             (patient_id, code, version, programme, definition, always_on, author, reason, valid_from, valid_until,
+              made_at)
          SELECT patient_id, code,
              1 + COALESCE((SELECT max(version) FROM care_plan_rule AS old
                            WHERE old.patient_id = new.patient_id AND old.code = new.code), 0),
-             programme, definition, always_on, $6, $7, $8, $9
+             programme, definition, always_on, $6, $7, $8, $9, $10
          FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::boolean[])
              AS new (patient_id, code, programme, definition, always_on)",
         &patients,
@@ -149,7 +174,8 @@ pub async fn put(
         author,
         reason,
         from,
-        until
+        until,
+        now
     )
     .execute(connection)
     .await
@@ -270,14 +296,7 @@ async fn lapsed(
     rules: Option<&[NewRule<'_>]>,
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>, Error> {
-    let of = |rules: &[NewRule<'_>]| {
-        let (patients, codes) = rules
-            .iter()
-            .map(|rule| (rule.patient.0, rule.code.to_owned()))
-            .unzip();
-        (patients, codes)
-    };
-    let (patients, codes): (Option<Vec<i64>>, Option<Vec<String>>) = rules.map(of).unzip();
+    let (patients, codes) = rules.map(patients_and_codes).unzip();
     sqlx::query_scalar!(
         "SELECT episode_id FROM episode WHERE cleared_at IS NULL AND NOT EXISTS (
              SELECT FROM care_plan_rule AS version
@@ -291,6 +310,11 @@ async fn lapsed(
     .fetch_all(connection)
     .await
     .map_err(|source| Error::new("find the episodes of rules that are over", source))
+}
+
+fn patients_and_codes(rules: &[NewRule<'_>]) -> (Vec<i64>, Vec<String>) {
+    let each = rules.iter();
+    each.map(|rule| (rule.patient.0, rule.code.to_owned())).unzip()
 }
 
 /// Ends episodes whose rules are over, and says so. Nobody is told of their beginning any more.

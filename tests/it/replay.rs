@@ -7,11 +7,13 @@ pub(crate) mod table;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::TimeDelta;
 use homeward_record::{Metric, PatientId};
 use homeward_simulators::enrolment::{Secret, SubjectEnrolment};
 use homeward_simulators::replay::{ReplayConfig, run};
 use homeward_simulators::{AckLog, Broker, Counts, Protocol, Series};
 use homeward_store::rollup;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::table::{Table, samples};
@@ -154,6 +156,29 @@ impl Cohort {
         count
     }
 
+    /// The summaries over HTTP are those of an independent implementation.
+    async fn assert_glucose_summaries(&self, server: &Server, token: &str) {
+        for (subject, gmi, cv, in_range) in GLUCOSE_SUMMARIES {
+            let series = &self.table[subject];
+            let (first, last) = (series[0].at, series[series.len() - 1].at);
+            let window = format!("from={}&to={}", stamp(first), stamp(last + TimeDelta::minutes(5)));
+            let patient = self.patient(subject);
+            let path = format!("/api/v1/patients/{patient}/glucose-summary?{window}");
+            let summary = server.get(&path, token).await.json();
+            let close = |what: &str, figure: &Value, expected: f64, by: f64| {
+                let figure = figure.as_f64().unwrap();
+                assert!(
+                    (figure - expected).abs() <= by,
+                    "{what} of {subject}: {figure}, not {expected}"
+                );
+            };
+            assert_eq!(summary["readings"], json!(series.len()));
+            close("GMI", &summary["gmi_percent"], gmi, 0.01);
+            close("CV", &summary["cv_percent"], cv, 0.01);
+            close("in range", &summary["ranges"][2]["percent"], in_range, 0.05);
+        }
+    }
+
     /// The trends over HTTP are those of the file.
     async fn assert_trends(&self, server: &Server, token: &str) {
         for (subject, series) in &self.table {
@@ -187,6 +212,16 @@ impl Cohort {
         }
     }
 }
+
+/// Of each subject the glucose management indicator, the coefficient of variation, and how much is in range, all in
+/// percent: what an independent implementation makes of the file.
+const GLUCOSE_SUMMARIES: [(&str, f64, f64, f64); 5] = [
+    ("Subject 1", 6.268, 26.90, 91.66),
+    ("Subject 2", 8.535, 23.97, 26.44),
+    ("Subject 3", 6.995, 29.07, 81.34),
+    ("Subject 4", 6.412, 22.42, 95.11),
+    ("Subject 5", 7.487, 33.55, 62.12),
+];
 
 async fn count(server: &Server, metric: Metric) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM reading WHERE metric = $1")
@@ -226,6 +261,8 @@ async fn recorded_series_are_stored_once_and_judged_and_charted() {
     assert_eq!(count(&server, Metric::Systolic).await, 222);
     assert_eq!(count(&server, Metric::Diastolic).await, 222);
     assert_eq!(count(&server, Metric::HeartRate).await, 222 + 13_660);
+
+    cohorts[0].assert_glucose_summaries(&server, &token).await;
 
     rollups.release().await;
     // The process's own worker may be at it, and keeps others out then.

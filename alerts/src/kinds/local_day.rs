@@ -1,6 +1,6 @@
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
@@ -17,6 +17,11 @@ impl Zone {
     /// The date that the patient's calendar showed.
     pub(crate) fn date(self, at: DateTime<Utc>) -> NaiveDate {
         at.with_timezone(&self.0).date_naive()
+    }
+
+    /// The time that the patient's clock showed.
+    pub(crate) fn time(self, at: DateTime<Utc>) -> NaiveTime {
+        at.with_timezone(&self.0).time()
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// What a receiver with this limit gets, at most `most` messages of its own.
+    /// What a receiver with this limit gets, at most `most` messages of its own. A digest that is due goes alone, and
+    /// first, so a new one is written only where there is room for it beside those.
     pub(super) fn of(limit: u32, usage: &Usage, most: u32, now: DateTime<Utc>) -> Turn {
         let spread = limit / 4;
         let at_once = limit - spread;
@@ -51,8 +52,8 @@ impl Turn {
                 ),
                 ..nothing
             },
-            (due, free) if due <= free => Turn {
-                alone: due.min(most),
+            (due, free) if due <= free || usage.digests >= free => Turn {
+                alone: due.min(free).min(most),
                 ..nothing
             },
             (_, free) if free > most => Turn {
@@ -87,6 +88,7 @@ mod tests {
                 first_at: (sent > 0).then(|| at(first)),
                 last_at: (sent > 0).then(|| at(last)),
                 due,
+                digests: 0,
             };
             let turn = Turn::of(limit, &usage, 10, at(0));
             let (alone, digest, wait) = expected;
@@ -117,6 +119,25 @@ mod tests {
         check(3, (3, -20, -10), 1, (0, false, Some(40)));
     }
 
+    #[test]
+    fn digests_that_are_due_go_before_another_is_written() {
+        let check = |limit, due, digests, expected: (u32, bool)| {
+            let usage = Usage {
+                due,
+                digests,
+                ..Usage::default()
+            };
+            let turn = Turn::of(limit, &usage, 10, at(0));
+            assert_eq!((turn.alone, turn.digest), expected, "{limit} {usage:?}");
+        };
+        check(1, 2, 2, (1, false));
+        check(1, 2, 1, (1, false));
+        check(1, 2, 0, (0, true));
+        check(4, 5, 3, (3, false));
+        check(4, 5, 2, (2, true));
+        check(4, 2, 2, (2, false));
+    }
+
     proptest! {
         /// Alerts come as they like; a worker looks every minute.
         #[test]
@@ -136,6 +157,7 @@ mod tests {
                         first_at: lately.first().copied(),
                         last_at: lately.last().copied(),
                         due,
+                        digests: 0,
                     };
                     let turn = Turn::of(limit, &usage, 10, now);
                     let messages = turn.alone + u32::from(turn.digest);

@@ -357,6 +357,33 @@ async fn a_digest_that_fails_is_tried_again_with_what_is_left_of_it() {
 }
 
 #[tokio::test]
+async fn digests_that_are_due_together_go_one_by_one() {
+    let record = Record::new().await;
+    let sink = Sink::start().await;
+    sink.receiver(&record, 1).await;
+    sink.answer(&[500, 500]);
+    let notifier = notifier(&record, None);
+    for _ in 1..=2 {
+        record.raise_for_new_patient("high", minute(0)).await;
+        record.raise_for_new_patient("high", minute(0)).await;
+        notifier.run_once(minute(0)).await.unwrap();
+    }
+    for minutes in [100, 130, 160, 220] {
+        notifier.run_once(minute(minutes)).await.unwrap();
+    }
+    let (first, second) = (vec![1, 2], vec![3, 4]);
+    assert_eq!(sink.told(), [first.clone(), second.clone(), first, second]);
+    assert_eq!(
+        record
+            .one::<i64>("SELECT count(*) FROM notification WHERE kind = 'digest'")
+            .await,
+        2
+    );
+    let notifications = record.notifications().await;
+    assert!(notifications.iter().all(|(.., state)| state == "sent"));
+}
+
+#[tokio::test]
 async fn what_is_taken_up_snoozed_or_over_before_it_is_sent_is_told_nobody() {
     let record = Record::new().await;
     let sink = Sink::start().await;

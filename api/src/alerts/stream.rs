@@ -1,10 +1,10 @@
 //! `GET /api/v1/alerts/stream`: what happens to episodes, as it happens, by server-sent events.
 //!
 //! Parameters: `severity` (several with commas between them; all). The event's name says what happened
-//! (`raised`, `became_current`, `acknowledged`, `cleared`, `closed`), its data is a JSON object of the
-//! `transition` and the `alert` as it stands, and its id is the transition's number. With the header
-//! `Last-Event-ID` the stream begins after that transition, however long ago it was, and else with what
-//! happens from now on.
+//! (`raised`, `became_current`, `amended`, `reopened`, `withdrawn`, `acknowledged`, `assigned`, `commented`,
+//! `snoozed`, `snooze_ended`, `escalated`, `cleared`, `closed`), its data is a JSON object of the `transition`
+//! and the `alert` as it stands, and its id is the transition's number. With the header `Last-Event-ID` the
+//! stream begins after that transition, however long ago it was, and else with what happens from now on.
 //!
 //! Everything sent is read from the record, in the order in which it was committed, and the record is also
 //! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody. The stream ends

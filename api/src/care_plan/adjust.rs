@@ -50,13 +50,14 @@ pub(crate) async fn put(
         author: &caller.name,
         reason: &reason,
     };
-    Ok(Json(adjust(&app.pool, &change, app.clock.now()).await?))
+    Ok(Json(adjust(&app.pool, &change, &app.clock).await?))
 }
 
 #[cfg(test)]
 mod tests {
     use homeward_alerts::plans::{Change, adjust};
     use homeward_alerts::timers;
+    use homeward_record::Clock;
     use insta::assert_snapshot;
     use serde_json::{Value, json};
 
@@ -382,7 +383,8 @@ mod tests {
             author: "Dr Ng",
             reason: "for good",
         };
-        adjust(app.pool(), &again, today("14:00")).await.unwrap();
+        let clock = Clock::Fixed(today("14:00"));
+        adjust(app.pool(), &again, &clock).await.unwrap();
         let alert = app.get("/api/v1/alerts/2").await.json();
         assert_eq!(
             (&alert["status"], &alert["ended_at"], &alert["cleared_at"]),

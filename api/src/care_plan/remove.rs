@@ -39,7 +39,7 @@ pub(crate) async fn delete(
         author: &caller.name,
         reason: &reason,
     };
-    Ok(Json(take_out(&app.pool, &taking_out, app.clock.now()).await?))
+    Ok(Json(take_out(&app.pool, &taking_out, &app.clock).await?))
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
     use std::time::Duration;
 
     use homeward_alerts::plans::{Change, adjust};
-    use homeward_record::PatientId;
+    use homeward_record::{Clock, PatientId};
     use homeward_store::Gate;
     use homeward_store::plans::PlanVersion;
     use insta::assert_snapshot;
@@ -70,7 +70,9 @@ mod tests {
             author: "Dr Ng",
             reason,
         };
-        adjust(app.pool(), &change, today(time)).await.unwrap()
+        adjust(app.pool(), &change, &Clock::Fixed(today(time)))
+            .await
+            .unwrap()
     }
 
     /// A patient with a rule of their own, whose alert was raised.

@@ -55,6 +55,8 @@ pub struct Usage {
     pub last_at: Option<DateTime<Utc>>,
     /// Messages that are due.
     pub due: u32,
+    /// How many of them are digests, which were tried before.
+    pub digests: u32,
 }
 
 /// One message to a receiver: a notification, or a digest of several.
@@ -167,11 +169,13 @@ pub async fn usage(connection: &mut PgConnection, receiver: i64, now: DateTime<U
             UNION ALL
             SELECT $3 FROM notification
             WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND leased_until > $3
+        ), due AS (
+            SELECT kind FROM notification
+            WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND next_attempt_at <= $3
+                AND (leased_until IS NULL OR leased_until <= $3)
         )
         SELECT count(*) AS "sent!", min(at) AS first_at, max(at) AS last_at,
-            (SELECT count(*) FROM notification
-             WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND next_attempt_at <= $3
-                 AND (leased_until IS NULL OR leased_until <= $3)) AS "due!"
+            (SELECT count(*) FROM due) AS "due!", (SELECT count(*) FROM due WHERE kind = 'digest') AS "digests!"
         FROM sent
         "#,
         receiver,
@@ -186,10 +190,11 @@ pub async fn usage(connection: &mut PgConnection, receiver: i64, now: DateTime<U
         first_at: row.first_at,
         last_at: row.last_at,
         due: u32::try_from(row.due).unwrap_or(u32::MAX),
+        digests: u32::try_from(row.digests).unwrap_or(u32::MAX),
     })
 }
 
-/// Takes messages of a receiver that are due, the most urgent first: nobody else sends them before
+/// Takes messages of a receiver that are due, digests and then the most urgent first: nobody else sends them before
 /// `leased_until`. What is not marked by then, because whoever took it died, is due again.
 pub async fn claim(
     connection: &mut PgConnection,
@@ -227,7 +232,8 @@ pub async fn claim(
     load(connection, &ids).await
 }
 
-/// Takes all that is due for a receiver, at most `limit` alerts, as one message.
+/// Takes all that is due for a receiver and no digest already, at most `limit` alerts, as one message; none where
+/// there is nothing.
 pub async fn claim_digest(
     connection: &mut PgConnection,
     receiver: i64,
@@ -238,14 +244,21 @@ pub async fn claim_digest(
     let failed = |source| Error::new("write a digest", source);
     let digest = sqlx::query_scalar!(
         "INSERT INTO notification (receiver_id, kind, attempts, next_attempt_at, leased_until, created_at)
-         VALUES ($1, 'digest', 1, $2, $3, $2) RETURNING notification_id",
+         SELECT $1, 'digest', 1, $2, $3, $2 WHERE EXISTS (
+             SELECT FROM notification
+             WHERE receiver_id = $1 AND state = 'pending' AND digest_id IS NULL AND next_attempt_at <= $2
+                 AND (leased_until IS NULL OR leased_until <= $2) AND kind <> 'digest')
+         RETURNING notification_id",
         receiver,
         now,
         leased_until
     )
-    .fetch_one(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
+    let Some(digest) = digest else {
+        return Ok(Vec::new());
+    };
     sqlx::query!(
         "UPDATE notification SET digest_id = $5, leased_until = $3
          WHERE state = 'pending' AND notification_id IN (
