@@ -1,5 +1,8 @@
 //! Judging what a batch of new readings means for the record, within the transaction that stores them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -15,7 +18,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
 use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
-use crate::{Again, Checkpoint, Definition, Episode, Mark, Observation, Track, Version};
+use crate::{Again, Checkpoint, Definition, Episode, Mark, Observation, Track, Version, undisturbed_before};
 
 /// Patients whose plans are kept in memory before all of them are forgotten: some kilobytes each.
 const MAX_PATIENTS: usize = 50_000;
@@ -46,8 +49,6 @@ struct Finding {
     /// From when on the episodes are all that there are; none: only the open one may have changed.
     since: Option<DateTime<Utc>>,
     how: Reconciliation,
-    /// Only episodes that last at this time are concerned.
-    around: Option<DateTime<Utc>>,
 }
 
 /// A rule that has to judge some readings again.
@@ -123,7 +124,8 @@ impl Plans {
         }
         for patient in missing {
             for rule in self.patients.get_mut(&patient).into_iter().flatten() {
-                rule.track.leave_former_plan();
+                // The record has that it is over.
+                let _over = rule.track.leave_former_plan();
             }
         }
         Ok(())
@@ -149,32 +151,39 @@ impl Plans {
             let rules = self.patients.get_mut(patient).into_iter().flatten();
             for (index, rule) in rules.enumerate() {
                 let own = rule.track.own(observations);
-                if own.is_empty() {
-                    continue;
-                }
-                if rule.track.is_in_order(&own) {
-                    let judged = rule.track.judge(&own);
-                    if judged.touched {
-                        findings.push(rule.finding(*patient, judged.episodes, None, Reconciliation::Exact));
-                    }
-                } else if let Some(again) = rule.track.go_back(&own) {
+                let (too_late, own) = rule.track.split(&own);
+                let mut revise = |overtaken: &[Observation], again| {
                     revisions.push(Revision {
                         patient: *patient,
                         rule: index,
-                        overtaken: own,
+                        overtaken: overtaken.to_vec(),
                         again,
                     });
+                };
+                if let Some(again) = rule.track.go_back(too_late) {
+                    revise(too_late, again);
+                }
+                if own.is_empty() {
+                    continue;
+                }
+                if rule.track.is_in_order(own) {
+                    let judged = rule.track.judge(own);
+                    if judged.touched {
+                        findings.push(rule.finding(*patient, judged.episodes, None, Reconciliation::Exact));
+                    }
+                } else if let Some(again) = rule.track.go_back(own) {
+                    revise(own, again);
                 }
             }
         }
         findings.extend(self.revise(connection, revisions).await?);
-        let writes = self.writes(connection, &findings).await?;
-        write_episodes(connection, writes, now).await?;
+        self.bring_in_line(connection, findings, now).await?;
         let states = by_patient.keys().filter_map(|patient| self.unsaved(*patient));
         save_plan_states(connection, &states.collect::<Vec<_>>()).await
     }
 
-    /// Judges again after a reading has been taken out of those that count.
+    /// Judges again after a reading has been taken out of those that count. A rule that cannot go back so far is
+    /// judged anew from then on, so that nothing it remembers rests on the reading.
     async fn judge_without(
         &mut self,
         connection: &mut PgConnection,
@@ -186,22 +195,23 @@ impl Plans {
         let rules = self.patients.get_mut(&patient).into_iter().flatten();
         for (index, rule) in rules.enumerate().filter(|(_, rule)| !rule.track.is_of_silence()) {
             let overtaken = rule.track.own(&[reading]);
-            revisions.extend(rule.track.go_back(&overtaken).map(|again| Revision {
+            let Some(mut again) = rule.track.go_back(&overtaken) else {
+                continue;
+            };
+            if let Again::Apart(..) = again {
+                let episodes = all_episodes(connection, patient, &rule.code).await?;
+                let since = undisturbed_before(reading.at, episodes.iter());
+                again = rule.track.start_anew(since);
+            }
+            revisions.push(Revision {
                 patient,
                 rule: index,
                 overtaken,
                 again,
-            }));
+            });
         }
-        let mut findings = self.revise(connection, revisions).await?;
-        for finding in &mut findings {
-            if finding.how == Reconciliation::Additive {
-                finding.how = Reconciliation::Around;
-                finding.around = Some(reading.at);
-            }
-        }
-        let writes = self.writes(connection, &findings).await?;
-        write_episodes(connection, writes, now).await?;
+        let findings = self.revise(connection, revisions).await?;
+        self.bring_in_line(connection, findings, now).await?;
         let state = self.unsaved(patient);
         save_plan_states(connection, state.as_slice()).await
     }
@@ -243,16 +253,42 @@ impl Plans {
             };
             let mut own = rule.track.own(readings);
             own.retain(|observation| observation.at > after && observation.at <= until);
-            let (episodes, how) = match again {
-                Again::After(_) => (rule.track.judge(&own).episodes, Reconciliation::Exact),
-                Again::Apart(..) => (rule.track.judge_apart(&own, &overtaken), Reconciliation::Additive),
+            let (episodes, since, how) = match again {
+                Again::After(after) => (rule.track.judge_again(&own), after, Reconciliation::Exact),
+                Again::Apart(after, until) => {
+                    let episodes = rule.track.judge_apart(&own, &overtaken);
+                    (episodes, after, Reconciliation::Additive(until))
+                }
+                Again::Anew(_, since) => {
+                    let mut episodes = rule.track.judge_again(&own);
+                    episodes.retain(|episode| episode.cleared_at.is_none_or(|end| end > since));
+                    (episodes, since, Reconciliation::Exact)
+                }
             };
-            findings.push(rule.finding(patient, episodes, Some(after), how));
+            findings.push(rule.finding(patient, episodes, Some(since), how));
         }
         Ok(findings)
     }
 
-    /// What has to be written so that the record has the episodes that were found.
+    /// Writes what the record lacks of what was found. A rule can have one finding of each kind: what only adds
+    /// is written first, and the other is compared with what is in the record then.
+    async fn bring_in_line(
+        &self,
+        connection: &mut PgConnection,
+        findings: Vec<Finding>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (exact, additive): (Vec<_>, Vec<_>) = findings
+            .into_iter()
+            .partition(|finding| finding.how == Reconciliation::Exact);
+        for findings in [additive, exact] {
+            let writes = self.writes(connection, &findings).await?;
+            write_episodes(connection, writes, now).await?;
+        }
+        Ok(())
+    }
+
+    /// What has to be written so that the record has the episodes that were found, once for each rule.
     async fn writes(
         &self,
         connection: &mut PgConnection,
@@ -287,13 +323,9 @@ impl Plans {
                 code,
                 episodes,
                 how,
-                around,
                 ..
             } = finding;
-            let mut stored = stored.remove(&(*patient, code.to_string())).unwrap_or_default();
-            if let Some(around) = around {
-                stored.retain(|stored| stored.episode.onset.at <= *around);
-            }
+            let stored = stored.remove(&(*patient, code.to_string())).unwrap_or_default();
             let rule = self
                 .patients
                 .get(patient)
@@ -386,7 +418,6 @@ impl LiveRule {
             episodes,
             since,
             how,
-            around: None,
         }
     }
 
@@ -402,6 +433,7 @@ impl Again {
         match self {
             Again::After(after) => (after, DateTime::<Utc>::MAX_UTC),
             Again::Apart(after, until) => (after, until),
+            Again::Anew(after, _) => (after, DateTime::<Utc>::MAX_UTC),
         }
     }
 }
@@ -485,6 +517,24 @@ fn silent_episode(open: OpenSilence) -> Episode {
         detail: None,
         cleared_at: None,
     }
+}
+
+/// All episodes of a rule that were not withdrawn.
+async fn all_episodes(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    code: &str,
+) -> Result<Vec<Episode>, Error> {
+    let of = Touchable {
+        patient,
+        code,
+        ended_after: Some(DateTime::UNIX_EPOCH),
+    };
+    let episodes = load_touchable(connection, &[of]).await?;
+    Ok(episodes
+        .into_iter()
+        .map(|episode| episode_of(episode.facts))
+        .collect())
 }
 
 /// The readings of spans that may overlap, by patient and in their order.

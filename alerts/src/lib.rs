@@ -55,4 +55,4 @@ pub use programme::{Programme, ProgrammeRule};
 pub use reconcile::{Amendment, Change as EpisodeChange, Reconciliation, Stored, reconcile};
 pub use rule::{Episode, Memory, Outcome, Rule, step};
 pub use severity::Severity;
-pub use track::{ALLOWED_LATENESS, Again, Checkpoint, Judged, Track, Version, moments};
+pub use track::{ALLOWED_LATENESS, Again, Checkpoint, Judged, Track, Version, moments, undisturbed_before};

@@ -12,7 +12,7 @@ use crate::parse;
 use crate::testing::{delayed, episodes, rule};
 use crate::{
     Again, Amendment, Checkpoint, Definition, Episode, Mark, Observation, Reconciliation, Stored, Track,
-    Version, reconcile,
+    Version, reconcile, undisturbed_before,
 };
 
 /// A patient's record of one rule: what a store would keep.
@@ -22,6 +22,8 @@ struct Record {
     episodes: Vec<Stored>,
     withdrawn: BTreeSet<i64>,
     checkpoints: Vec<Checkpoint>,
+    /// The readings that came too late to be judged with the others.
+    too_late: Vec<Observation>,
 }
 
 impl Record {
@@ -36,41 +38,56 @@ impl Record {
         }
         new.sort_by_key(Observation::key);
         let own = track.own(&new);
+        let (too_late, own) = track.split(&own);
+        self.too_late.extend(too_late);
+        if let Some(again) = track.go_back(too_late) {
+            track = self.judge_again(track, again, too_late);
+        }
         if own.is_empty() {
             return track;
         }
-        if !track.is_in_order(&own) {
-            return self.judge_again(track, &own);
+        if !track.is_in_order(own) {
+            let again = track.go_back(own).unwrap();
+            return self.judge_again(track, again, own);
         }
-        let judged = track.judge(&own);
+        let judged = track.judge(own);
         self.bring_in_line(track, None, &judged.episodes, Reconciliation::Exact)
     }
 
     /// Takes a reading back.
-    fn correct(&mut self, track: Track, reading: &Observation) -> Track {
+    fn correct(&mut self, mut track: Track, reading: &Observation) -> Track {
         let key = (reading.at, reading.metric.code(), reading.device.0);
-        match self.readings.remove(&key) {
-            Some(removed) => self.judge_again(track, &[removed]),
-            None => track,
+        let Some(removed) = self.readings.remove(&key) else {
+            return track;
+        };
+        let mut again = track.go_back(&[removed]).unwrap();
+        if let Again::Apart(..) = again {
+            let episodes = self.episodes.iter().map(|stored| &stored.episode);
+            again = track.start_anew(undisturbed_before(removed.at, episodes));
         }
+        self.judge_again(track, again, &[removed])
     }
 
-    fn judge_again(&mut self, mut track: Track, changed: &[Observation]) -> Track {
-        let (since, judged, how) = {
-            match track.go_back(changed).unwrap() {
-                Again::After(after) => {
-                    let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
-                    let judged = track.judge(&track.own(&again));
-                    (Some(after), judged.episodes, Reconciliation::Exact)
-                }
-                Again::Apart(after, until) => {
-                    let around = track.own(&self.measured(after, until));
-                    let judged = track.judge_apart(&around, changed);
-                    (Some(after), judged, Reconciliation::Additive)
-                }
+    fn judge_again(&mut self, mut track: Track, again: Again, changed: &[Observation]) -> Track {
+        let (since, judged, how) = match again {
+            Again::After(after) => {
+                let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
+                let judged = track.judge_again(&track.own(&again));
+                (after, judged, Reconciliation::Exact)
+            }
+            Again::Apart(after, until) => {
+                let around = track.own(&self.measured(after, until));
+                let judged = track.judge_apart(&around, changed);
+                (after, judged, Reconciliation::Additive(until))
+            }
+            Again::Anew(after, since) => {
+                let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
+                let mut judged = track.judge_again(&track.own(&again));
+                judged.retain(|episode| episode.cleared_at.is_none_or(|end| end > since));
+                (since, judged, Reconciliation::Exact)
             }
         };
-        self.bring_in_line(track, since, &judged, how)
+        self.bring_in_line(track, Some(since), &judged, how)
     }
 
     fn bring_in_line(
@@ -186,6 +203,33 @@ fn check(kind: &str, seed: u64, condition: &Value, found: &[Episode], expected: 
     );
 }
 
+/// The first plain episode that is not among the found ones, as it is or (if it is over) widened; else the first
+/// open one found that is not plain.
+fn unlike(found: &[Stored], plain: &[Stored]) -> Option<Episode> {
+    let covers = |found: &Episode, plain: &Episode| match (found.cleared_at, plain.cleared_at) {
+        (Some(found_end), Some(plain_end)) => {
+            found.onset.at <= plain.onset.at
+                && found.met_at <= plain.met_at
+                && found.latest.at >= plain.latest.at
+                && found.excess >= plain.excess
+                && found_end >= plain_end
+        }
+        _ => found == plain,
+    };
+    let is_in = |one: &Episode, others: &[Stored], alike: &dyn Fn(&Episode, &Episode) -> bool| {
+        others.iter().any(|other| alike(&other.episode, one))
+    };
+    let mut missing = plain
+        .iter()
+        .filter(|plain| !is_in(&plain.episode, found, &covers));
+    let open = found.iter().filter(|found| found.episode.cleared_at.is_none());
+    let mut extra = open.filter(|found| !is_in(&found.episode, plain, &|one, other| one == other));
+    missing
+        .next()
+        .or_else(|| extra.next())
+        .map(|stored| stored.episode.clone())
+}
+
 /// The conditions of a kind that the product takes: the oracle knows some without a duration, and some that
 /// clear where they breach.
 fn conditions(kind: &str) -> Vec<Value> {
@@ -258,16 +302,69 @@ proptest! {
             let found = |record: &Record| record.episodes.iter().map(|stored| stored.episode.clone()).collect::<Vec<_>>();
             check(kind, seed, &condition, &found(&record), &oracle::episodes(&condition, &week));
 
-            // Some of the last day's readings turn out to have been entered in error.
+            // Some readings turn out to have been entered in error: of the last day, and of any day.
             let mut rest = week.clone();
             let last = week.iter().map(|o| o.at).max().unwrap();
             let recent: Vec<_> = week.iter().filter(|o| last - o.at < TimeDelta::hours(23)).collect();
-            for (pick, _, _) in &shuffle[..5] {
-                let wrong = recent[usize::try_from(*pick).unwrap() % recent.len()];
+            let all: Vec<_> = week.iter().collect();
+            for (index, (pick, step, hand_over)) in shuffle[..8].iter().enumerate() {
+                let among = if index % 2 == 0 { &recent } else { &all };
+                let wrong = among[(usize::try_from(*pick).unwrap() * 7 + step) % among.len()];
                 rest.retain(|o| o != wrong);
                 track = record.correct(track, &observation(wrong));
+                if *hand_over {
+                    track = record.resume(&definition);
+                }
             }
             check(kind, seed, &condition, &found(&record), &oracle::episodes(&condition, &rest));
+        }
+    }
+
+    #[test]
+    fn what_comes_too_late_adds_or_widens_and_changes_nothing_else(
+        seed in 0_u64..10_000,
+        kind in 0..series::KINDS.len(),
+        shuffle in prop::collection::vec((0_i64..24 * 60, 1_usize..400, prop::bool::weighted(0.1)), 40),
+    ) {
+        let kind = series::KINDS[kind];
+        let week = series::patient_week(seed, kind);
+        for condition in conditions(kind) {
+            let definition = rule(condition.clone());
+            // Some readings come up to a day after their time, and some one to four days.
+            let mut arriving: Vec<_> = Vec::new();
+            for (index, o) in week.iter().enumerate() {
+                let minutes = shuffle[index * 7 % shuffle.len()].0;
+                let late = match minutes % 6 {
+                    0 => minutes,
+                    1 | 2 => 24 * 60 + 3 * minutes,
+                    _ => minutes % 5,
+                };
+                let arrival = o.at + TimeDelta::minutes(late);
+                arriving.push(Observation { received_at: o.received_at.max(arrival), ..observation(o) });
+            }
+            arriving.sort_by_key(|o| (o.received_at, o.key()));
+            // The same without what came too late.
+            let (mut record, mut plain) = (Record::default(), Record::default());
+            let (mut track, mut plain_track) = (record.resume(&definition), plain.resume(&definition));
+            let mut rest = &arriving[..];
+            for (_, size, hand_over) in shuffle.iter().cycle() {
+                let (batch, after) = rest.split_at((*size).min(rest.len()));
+                track = record.deliver(track, batch);
+                let mut others = batch.to_vec();
+                others.retain(|o| !record.too_late.contains(o));
+                plain_track = plain.deliver(plain_track, &others);
+                if *hand_over {
+                    track = record.resume(&definition);
+                    plain_track = plain.resume(&definition);
+                }
+                prop_assert_eq!(track.memory(), plain_track.memory());
+                prop_assert_eq!(track.checkpoints(), plain_track.checkpoints());
+                prop_assert_eq!(unlike(&record.episodes, &plain.episodes), None, "{} {} {}", kind, seed, condition);
+                rest = after;
+                if rest.is_empty() {
+                    break;
+                }
+            }
         }
     }
 }

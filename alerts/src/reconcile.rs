@@ -52,20 +52,27 @@ pub struct Change {
 pub enum Reconciliation {
     /// The computed episodes are all that there are.
     Exact,
-    /// They add to those in the record, of which none is taken away or ended.
-    Additive,
-    /// They are all that there are, but how long the last of them lasts is not known.
-    Around,
+    /// They come from readings until this time, apart from what the rule remembers, and add to the episodes in
+    /// the record. None of these is taken away, ended or reopened. One that lasts beyond the time is left as it
+    /// is: the rule may remember it, and would undo the change with its next reading.
+    Additive(DateTime<Utc>),
 }
 
 /// Finds the amendments, in the order in which they must be made so that a rule never has two open episodes.
 /// Both lists are in the order of time; `stored` lacks those that were withdrawn or had ended before the time
 /// from which the computed ones are.
 pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -> Vec<Amendment> {
+    match how {
+        Reconciliation::Exact => replace(stored, computed),
+        Reconciliation::Additive(until) => add(stored, computed, until),
+    }
+}
+
+fn replace(stored: &[Stored], computed: &[Episode]) -> Vec<Amendment> {
     let partner = partners(stored, computed);
     let mut amendments = Vec::new();
     for (index, stored) in stored.iter().enumerate() {
-        if how != Reconciliation::Additive && !partner.contains(&Some(index)) {
+        if !partner.contains(&Some(index)) {
             amendments.push(Amendment::Withdraw { id: stored.id });
         }
     }
@@ -73,15 +80,30 @@ pub fn reconcile(stored: &[Stored], computed: &[Episode], how: Reconciliation) -
     let (over, open): (Vec<_>, Vec<_>) = paired.partition(|(episode, _)| episode.cleared_at.is_some());
     for (episode, partner) in over.into_iter().chain(open) {
         match partner.map(|index| &stored[index]) {
-            Some(stored) => amendments.extend(amend(stored, episode, how)),
-            None => {
-                let mut episode = episode.clone();
-                if how != Reconciliation::Exact {
-                    // It was judged apart from what is known now, so it is not open now.
-                    episode.cleared_at = episode.cleared_at.or(Some(episode.latest.at));
-                }
-                amendments.push(Amendment::Raise(Box::new(episode)));
+            Some(stored) => amendments.extend(amend(stored, episode.clone())),
+            None => amendments.push(Amendment::Raise(Box::new(episode.clone()))),
+        }
+    }
+    amendments
+}
+
+fn add(stored: &[Stored], computed: &[Episode], until: DateTime<Utc>) -> Vec<Amendment> {
+    let ended = |episode: &Episode| Episode {
+        // What is open when the readings end is not open now, and nothing is known of it beyond them.
+        cleared_at: Some(episode.cleared_at.unwrap_or(episode.latest.at).min(until)),
+        ..episode.clone()
+    };
+    let computed: Vec<_> = computed.iter().map(ended).collect();
+    let mut amendments = Vec::new();
+    for (episode, partner) in computed.iter().zip(partners(stored, &computed)) {
+        match partner.map(|index| &stored[index]) {
+            Some(stored) if stored.episode.cleared_at.is_some_and(|end| end <= until) => {
+                amendments.extend(amend(stored, widened(&stored.episode, episode)));
             }
+            Some(_) => {}
+            // A part of one that is in the record is no other.
+            None if stored.iter().any(|stored| overlap(&stored.episode, episode)) => {}
+            None => amendments.push(Amendment::Raise(Box::new(episode.clone()))),
         }
     }
     amendments
@@ -119,20 +141,8 @@ fn overlap(one: &Episode, other: &Episode) -> bool {
     one.met_at <= end(other) && other.met_at <= end(one)
 }
 
-fn amend(stored: &Stored, computed: &Episode, how: Reconciliation) -> Option<Amendment> {
+fn amend(stored: &Stored, episode: Episode) -> Option<Amendment> {
     let before = &stored.episode;
-    let mut episode = computed.clone();
-    match how {
-        Reconciliation::Exact => {}
-        Reconciliation::Additive => widen(&mut episode, before),
-        Reconciliation::Around if computed.cleared_at.is_none() => {
-            // What came later is as it was.
-            episode.latest = before.latest;
-            episode.detail = before.detail.clone();
-            episode.cleared_at = before.cleared_at;
-        }
-        Reconciliation::Around => {}
-    }
     let (was_over, is_over) = (before.cleared_at.is_some(), episode.cleared_at.is_some());
     let change = Change {
         became_current: before.late && !episode.late,
@@ -155,8 +165,9 @@ fn amend(stored: &Stored, computed: &Episode, how: Reconciliation) -> Option<Ame
     })
 }
 
-/// Makes an episode at least what the record has it to be.
-fn widen(episode: &mut Episode, before: &Episode) {
+/// An episode that is over, made at least what another says it is.
+fn widened(before: &Episode, other: &Episode) -> Episode {
+    let mut episode = other.clone();
     if before.onset.at <= episode.onset.at {
         episode.onset = before.onset;
     }
@@ -170,9 +181,8 @@ fn widen(episode: &mut Episode, before: &Episode) {
         episode.excess = before.excess;
     }
     episode.late &= before.late;
-    episode.cleared_at = before
-        .cleared_at
-        .and_then(|end| Some(end.max(episode.cleared_at?)));
+    episode.cleared_at = before.cleared_at.max(episode.cleared_at);
+    episode
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{Condition, Definition, Episode, Memory, Observation, Outcome, Rule, 
 
 /// How much later than a newer one a reading may arrive so that the episodes are exactly those of the right
 /// order: long enough for a device that was offline for a day. One that comes later still is judged with what
-/// is around it, which can add to the history, but changes nothing that the rule remembers.
+/// is around it ([`Again::Apart`]), which can add to the history, but changes nothing that the rule remembers.
 pub const ALLOWED_LATENESS: TimeDelta = TimeDelta::hours(24);
 
 /// A checkpoint is made at the latest after so many readings or so long: it bounds what has to be judged again
@@ -71,6 +71,9 @@ pub enum Again {
     After(DateTime<Utc>),
     /// Readings that came later than is allowed: those measured after the first time and until the second.
     Apart(DateTime<Utc>, DateTime<Utc>),
+    /// All that was measured after the first time; the rule has forgotten everything. The episodes that ended
+    /// after the second time are all that there are since; what came before is only there to be known.
+    Anew(DateTime<Utc>, DateTime<Utc>),
 }
 
 /// The moments of sorted observations.
@@ -125,10 +128,15 @@ impl Track {
     /// or those that a new rule has a look back at.
     pub fn resume_after(&self) -> DateTime<Utc> {
         self.latest.unwrap_or_else(|| {
-            let lookback = self.versions.iter().map(|v| v.definition.condition.lookback());
             let first = self.versions.first().map_or(DateTime::<Utc>::MAX_UTC, |v| v.from);
-            first - lookback.max().unwrap_or_default()
+            first - self.lookback()
         })
+    }
+
+    /// How far back any version looks while no episode is open.
+    fn lookback(&self) -> TimeDelta {
+        let lookback = self.versions.iter().map(|v| v.definition.condition.lookback());
+        lookback.max().unwrap_or_default()
     }
 
     /// The observations of these that concern it.
@@ -150,6 +158,14 @@ impl Track {
             || self.is_of_silence()
     }
 
+    /// Splits sorted observations into those that come too late for the rule to go back to, and the others. The
+    /// others are judged as if the first had not come.
+    pub fn split<'a>(&self, own: &'a [Observation]) -> (&'a [Observation], &'a [Observation]) {
+        let oldest = self.checkpoints.first();
+        let too_late = |observation: &Observation| oldest.is_some_and(|oldest| observation.at <= oldest.at);
+        own.split_at(own.partition_point(too_late))
+    }
+
     /// Goes back to before the first of sorted observations that newer ones have overtaken.
     pub fn go_back(&mut self, overtaken: &[Observation]) -> Option<Again> {
         let (first, last) = (overtaken.first()?.at, overtaken.last()?.at);
@@ -158,8 +174,7 @@ impl Track {
             .iter()
             .rposition(|checkpoint| checkpoint.at < first)
         else {
-            let lookback = self.versions.iter().map(|v| v.definition.condition.lookback());
-            let around = lookback.max().unwrap_or_default() + ALLOWED_LATENESS;
+            let around = self.lookback() + ALLOWED_LATENESS;
             let oldest = self.checkpoints.first().map_or(last, |oldest| oldest.at);
             return Some(Again::Apart(first - around, oldest.min(last + around)));
         };
@@ -172,12 +187,41 @@ impl Track {
         Some(Again::After(checkpoint.at))
     }
 
+    /// Forgets everything, for all to be judged anew after a time at which no episode was open: see
+    /// [`undisturbed_before`].
+    pub fn start_anew(&mut self, since: DateTime<Utc>) -> Again {
+        self.memory = Memory::default();
+        self.latest = None;
+        self.checkpoints.clear();
+        self.since_checkpoint = 0;
+        self.unsaved = true;
+        // Where a course of home measurements begins depends on where the one before it ended, and so on.
+        let of_courses =
+            |version: &Version| matches!(version.definition.condition, Condition::HomeAverage(_));
+        let from = match self.versions.iter().any(of_courses) {
+            true => since.min(self.versions[0].from),
+            false => since,
+        };
+        Again::Anew(from - self.lookback(), since)
+    }
+
     /// Lets go of what was open when the rule was taken out of the plan, if it has been put in again since: in the
     /// record that is over. To be called before it judges what is new.
-    pub fn leave_former_plan(&mut self) {
-        if let Some(present) = self.versions.last() {
-            let _over = leave_plan(&self.versions, &mut self.memory, present.from);
+    /// Answers that, ended.
+    pub fn leave_former_plan(&mut self) -> Option<Episode> {
+        let present = self.versions.last()?;
+        leave_plan(&self.versions, &mut self.memory, present.from)
+    }
+
+    /// Judges again what was measured since it went back, or started anew. Answers the episodes.
+    pub fn judge_again(&mut self, own: &[Observation]) -> Vec<Episode> {
+        let mut episodes = self.judge(own).episodes;
+        if let Some(ended) = self.leave_former_plan() {
+            // It was the last, as the open one.
+            episodes.pop();
+            episodes.push(ended);
         }
+        episodes
     }
 
     /// Judges sorted observations of its metrics that come after all that was judged.
@@ -272,6 +316,22 @@ impl Track {
             }
         }
     }
+}
+
+/// The latest time before another at which none of a rule's episodes was open: what changes from the other time
+/// on changes none of those that ended by then.
+pub fn undisturbed_before<'a>(
+    at: DateTime<Utc>,
+    episodes: impl Iterator<Item = &'a Episode> + Clone,
+) -> DateTime<Utc> {
+    let just_before = |at: DateTime<Utc>| at - TimeDelta::microseconds(1);
+    let mut since = just_before(at);
+    let lasts =
+        |episode: &Episode, at| episode.onset.at <= at && episode.cleared_at.is_none_or(|end| end > at);
+    while let Some(episode) = episodes.clone().find(|episode| lasts(episode, since)) {
+        since = just_before(episode.onset.at);
+    }
+    since
 }
 
 /// When the last of a moment arrived.
