@@ -86,7 +86,18 @@ impl Pusher {
     async fn finish(&mut self) {
         let mut client = self.device.connect(self.version).await;
         for message in self.messages.values() {
-            while client.upload(&message.topic, message.payload.clone()).await == 0x97 {
+            loop {
+                let sent = client.publish(&message.topic, message.payload.clone()).await;
+                match client.next().await {
+                    Some(Incoming::PubAck { packet, reason }) if packet == sent => {
+                        if reason != 0x97 {
+                            break;
+                        }
+                    }
+                    Some(other) => panic!("expected a PUBACK of {sent}, not {other:?}"),
+                    // MQTT 3.1.1 has no words for a refusal.
+                    None => client = self.device.connect(self.version).await,
+                }
                 // What was taken before the database was away may still be on its way into it.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
