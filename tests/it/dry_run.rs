@@ -87,7 +87,10 @@ async fn a_dry_run_of_the_present_plan_raises_what_is_in_the_record() {
             .await
     };
     let report = run("--plan", &plan(&rules)).await;
-    let mut recorded: Vec<Told> = server.judged(person.patient).await.iter().map(recorded).collect();
+    // What was withdrawn meanwhile rested on readings that others have overtaken.
+    let judged = server.judged(person.patient).await;
+    let lasting = judged.iter().filter(|episode| !episode.is_withdrawn());
+    let mut recorded: Vec<Told> = lasting.map(recorded).collect();
     let mut tried: Vec<Told> = report["episodes"].as_array().unwrap().iter().map(tried).collect();
     let order = |one: &Told, other: &Told| (one.2, &one.0).cmp(&(other.2, &other.0));
     recorded.sort_by(order);
