@@ -3,12 +3,13 @@
 mod plan;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use homeward_alerts::plans::copy_programme;
 use homeward_alerts::{Programme, notify};
 use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
-use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver};
+use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewToken};
+use homeward_store::{access, audit};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -44,6 +45,25 @@ pub(crate) enum Command {
     /// Those who are told of alerts, by webhook or e-mail
     #[command(subcommand)]
     Receiver(ReceiverCommand),
+    /// The log of reads and changes
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no row was edited, taken out or put in; prints the head, which is worth noting somewhere else
+    Verify {
+        /// A head that was noted earlier: that row has to be there still
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = head)]
+        head: Option<(i64, String)>,
+    },
+}
+
+fn head(text: &str) -> Result<(i64, String), &'static str> {
+    const EXPECTED: &str = "expected what the command printed as the head";
+    let (sequence, hash) = text.split_once(':').ok_or(EXPECTED)?;
+    Ok((sequence.parse().map_err(|_| EXPECTED)?, hash.to_owned()))
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,6 +104,9 @@ pub(crate) enum PatientCommand {
         /// The GP practice where the patient is registered
         #[arg(long, value_name = "ID")]
         organisation: Option<i64>,
+        /// The care team with which the patient is enrolled [default: the default care team]
+        #[arg(long, value_name = "ID")]
+        team: Option<i64>,
     },
 }
 
@@ -132,16 +155,39 @@ pub(crate) enum DeviceCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Add a token; it is printed, not kept, and not shown again
-    Add {
-        /// Who or what it is for
-        #[arg(long, value_parser = text)]
-        name: String,
-    },
+    Add(TokenOptions),
     /// Refuse a token from now on
     Revoke {
         #[arg(value_name = "ID")]
         token: i64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenOptions {
+    /// Who or what it is for
+    #[arg(long, value_parser = text)]
+    name: String,
+    /// What it acts as
+    #[arg(long, value_name = "ROLE", default_value = "care_team_lead", value_parser = token_role)]
+    role: access::Role,
+    /// Where [default: the default care team]
+    #[arg(long, value_name = "ID")]
+    organisation: Option<i64>,
+    /// A SMART on FHIR scope, as user/Observation.read; may be given several times [default: all that the role may]
+    #[arg(long, value_name = "SCOPE", value_parser = text)]
+    scope: Vec<String>,
+    /// For how many days it is good [default: until it is revoked]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    days: Option<u16>,
+}
+
+/// A program is no patient: patients sign in.
+fn token_role(name: &str) -> Result<access::Role, String> {
+    match name.parse()? {
+        access::Role::Patient => Err("a program cannot be a patient".to_owned()),
+        role => Ok(role),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -267,10 +313,27 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             return plan::run(&pool, command, &Clock::System).await;
         }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
-        Command::Token(TokenCommand::Add { name }) => {
+        Command::Token(TokenCommand::Add(options)) => {
             let token = format!("hw_{}", random_secret());
-            let id = admin::add_token(&mut transaction, &name, &token).await?;
-            json!({"token_id": id, "token": token})
+            let new = NewToken {
+                name: &options.name,
+                token: &token,
+                role: options.role,
+                organisation: options.organisation,
+                scopes: (!options.scope.is_empty()).then_some(&options.scope[..]),
+                expires_at: options.days.map(|days| now + TimeDelta::days(days.into())),
+            };
+            let id = admin::add_token_for(&mut transaction, &new).await?;
+            json!({"token_id": id, "token": token, "role": options.role, "expires_at": new.expires_at})
+        }
+        Command::Audit(AuditCommand::Verify { head }) => {
+            let head = head.as_ref().map(|(sequence, hash)| (*sequence, hash.as_str()));
+            let verified = audit::verify(&mut transaction, head).await?;
+            if let Some(fault) = verified.fault {
+                bail!("the log of reads and changes is not as it was written: {fault}");
+            }
+            let (sequence, hash) = verified.head;
+            json!({"rows": verified.rows, "head": format!("{sequence}:{hash}")})
         }
         Command::Token(TokenCommand::Revoke { token }) => {
             let revoked_at = admin::revoke_token(&mut transaction, token, now).await?;
@@ -296,6 +359,7 @@ async fn add_patient(
         born,
         plan,
         organisation,
+        team,
     } = command;
     if born > now.date_naive() {
         bail!("the date of birth, {born}, has not come yet");
@@ -305,6 +369,7 @@ async fn add_patient(
         name: &name,
         born,
         organisation,
+        team,
     };
     let patient = admin::add_patients(connection, &[new]).await?[0];
     for programme in &plan {

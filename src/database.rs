@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long connections may take to be given back at the end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
+const UNUSABLE: &str = "the database URL cannot be used";
 const CANNOT_STOP: &str = "could not stop the private database server";
 
 /// How often a database that is away is tried again.
@@ -128,12 +129,21 @@ impl Database {
 
     /// Opens a pool of at most `size` connections.
     pub(crate) fn pool(&self, size: u32) -> Result<PgPool> {
-        let pool = homeward_store::connect(&self.url, size).context("the database URL cannot be used")?;
-        self.pools
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(pool.clone());
-        Ok(pool)
+        let pool = homeward_store::connect(&self.url, size);
+        Ok(self.keep(pool.context(UNUSABLE)?))
+    }
+
+    /// Opens a pool of at most `size` connections for what answers requests, which see only whom they may.
+    pub(crate) fn pool_for_requests(&self, size: u32) -> Result<PgPool> {
+        let pool = homeward_store::connect_for_requests(&self.url, size);
+        Ok(self.keep(pool.context(UNUSABLE)?))
+    }
+
+    /// Keeps a pool, to be closed before the private server stops.
+    fn keep(&self, pool: PgPool) -> PgPool {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.push(pool.clone());
+        pool
     }
 
     /// Brings the schema to this version. Fails when the database is away.

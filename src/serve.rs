@@ -27,8 +27,11 @@ use crate::telemetry;
 /// Connections for what ingest looks up, credentials above all, and what it listens to. The lanes have one each.
 const INGEST_CONNECTIONS: u32 = 4;
 
-/// Connections of the API. Ingest has its own, so that no flood of questions delays a reading.
-const API_CONNECTIONS: u32 = 16;
+/// Connections of the API's requests. Ingest has its own, so that no flood of questions delays a reading.
+const REQUEST_CONNECTIONS: u32 = 16;
+
+/// Connections of the API for what is no request's alone: it listens for alerts, catches streams up, tries rules.
+const API_CONNECTIONS: u32 = 6;
 
 /// Connections of the periodic workers: each works alone, most of the time.
 const WORKER_CONNECTIONS: u32 = 3;
@@ -110,7 +113,10 @@ impl Service {
         })?;
         let http_address = listener.local_addr().context("could not tell the HTTP address")?;
         let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
-        let api_pool = database.pool(API_CONNECTIONS)?;
+        let (requests_pool, api_pool) = (
+            database.pool_for_requests(REQUEST_CONNECTIONS)?,
+            database.pool(API_CONNECTIONS)?,
+        );
         let workers_pool = database.pool(WORKER_CONNECTIONS)?;
         let notifier = Notifier::new(
             database.pool(NOTIFICATION_CONNECTIONS)?,
@@ -136,6 +142,7 @@ impl Service {
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
         let state = ApiState {
+            requests: requests_pool,
             pool: api_pool,
             clock: Clock::System,
             ingest_ready: Arc::new(move || match stopping.is_cancelled() {

@@ -10,6 +10,8 @@ use homeward_store::outbox::enqueue_raised;
 use homeward_store::testing::TestDatabase;
 use homeward_store::{EpisodeFacts, EpisodeWrite, PgPool, Touchable, load_touchable, write_episodes};
 use serde_json::{Value, json};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 
 /// Minutes after noon.
 pub(crate) fn minute(minute: i64) -> DateTime<Utc> {
@@ -37,9 +39,13 @@ impl Record {
         self.database.pool()
     }
 
+    pub(crate) async fn connection(&self) -> PoolConnection<Postgres> {
+        self.pool().acquire().await.unwrap()
+    }
+
     /// Adds a patient; the first has the number 1001.
     pub(crate) async fn add_patient(&self, organisation: Option<i64>) -> PatientId {
-        let mut connection = self.pool().acquire().await.unwrap();
+        let mut connection = self.connection().await;
         let patients: u32 = self
             .one::<i64>("SELECT count(*) FROM patient")
             .await
@@ -53,12 +59,13 @@ impl Record {
             name: NAME,
             born: NaiveDate::default(),
             organisation,
+            team: None,
         };
         add_patients(&mut connection, &[new]).await.unwrap()[0]
     }
 
     pub(crate) async fn add_organisation(&self) -> i64 {
-        let mut connection = self.pool().acquire().await.unwrap();
+        let mut connection = self.connection().await;
         add_organisation(&mut connection, "gp_practice", "High Street")
             .await
             .unwrap()
@@ -66,7 +73,7 @@ impl Record {
 
     /// Adds a receiver, to whom e-mail goes where it has no secret.
     pub(crate) async fn add_receiver(&self, new: NewReceiver<'_>) -> i64 {
-        let mut connection = self.pool().acquire().await.unwrap();
+        let mut connection = self.connection().await;
         add_receiver(&mut connection, &new).await.unwrap()
     }
 
@@ -186,7 +193,9 @@ impl Record {
 
     /// Does something about an episode, as a team does.
     pub(crate) async fn act(&self, episode: EpisodeId, action: Action, now: DateTime<Utc>) {
-        let outcome = act(self.pool(), episode, &action, "ward 3", now).await.unwrap();
+        let outcome = act(&mut *self.connection().await, episode, &action, "ward 3", now)
+            .await
+            .unwrap();
         assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     }
 

@@ -11,11 +11,11 @@ use homeward_record::{PatientId, RuleId};
 use homeward_store::corrections;
 use homeward_store::history::ReadingPlace;
 use homeward_store::{
-    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, PgPool, Plan, PlanRule, Span,
+    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule, Span,
     StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
 };
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
 use crate::{Again, Checkpoint, Definition, Episode, Mark, Observation, Track, Version, undisturbed_before};
@@ -370,14 +370,14 @@ impl Plans {
 /// Marks a reading as entered in error, and withdraws or amends what rested on it. Answers whether there was such
 /// a reading that counted.
 pub async fn enter_in_error(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     patient: PatientId,
     place: ReadingPlace,
     by: (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let failed = |source| Error::new("mark a reading as entered in error", source);
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
     let marked = corrections::enter_in_error(&mut transaction, patient, place, by, now).await?;
     if let Some(marked) = marked {
         let mut plans = Plans::default();

@@ -10,9 +10,9 @@ use homeward_record::{Clock, PatientId};
 use homeward_store::admin::{AdminError, set_rules};
 use homeward_store::history::patient_exists;
 use homeward_store::plans::{self, NewRule, PlanVersion, load_versions};
-use homeward_store::{Error, Gate, PgPool};
+use homeward_store::{Error, Gate};
 use serde_json::Value;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use crate::{Condition, Definition, DefinitionError, Programme};
 
@@ -99,12 +99,16 @@ fn stale(code: &str, in_force: Option<i32>) -> String {
 /// Adjusts a rule, or adds one, and answers the version that is in force now.
 ///
 /// A rule that is always on may not be made less strict than the programme has it that it was taken from.
-pub async fn adjust(pool: &PgPool, change: &Change<'_>, clock: &Clock) -> Result<PlanVersion, PlanError> {
+pub async fn adjust(
+    connection: &mut PgConnection,
+    change: &Change<'_>,
+    clock: &Clock,
+) -> Result<PlanVersion, PlanError> {
     let definition = Definition::parse(change.definition).map_err(PlanError::Definition)?;
     if change.version.is_none() && !is_code(change.code) {
         return Err(PlanError::Code);
     }
-    let mut plan = Held::new(pool, change.patient, change.code, clock).await?;
+    let mut plan = Held::new(connection, change.patient, change.code, clock).await?;
     let now = plan.now;
     check_until(change, &definition, now)?;
     let in_force = plan.in_force(change.version)?;
@@ -164,7 +168,7 @@ pub async fn adjust(pool: &PgPool, change: &Change<'_>, clock: &Clock) -> Result
 
 /// Takes a rule out of a plan, ends its open episode, and answers its last version.
 pub async fn take_out(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     taking_out: &TakingOut<'_>,
     clock: &Clock,
 ) -> Result<PlanVersion, PlanError> {
@@ -175,7 +179,7 @@ pub async fn take_out(
         author,
         reason,
     } = *taking_out;
-    let mut plan = Held::new(pool, patient, code, clock).await?;
+    let mut plan = Held::new(connection, patient, code, clock).await?;
     let now = plan.now;
     let last = plan.in_force(Some(version))?.expect("a version that is in force");
     if last.always_on {
@@ -222,8 +226,8 @@ pub async fn copy_programme(
 }
 
 /// A rule of a plan that nobody else changes until the transaction ends.
-struct Held {
-    transaction: Transaction<'static, Postgres>,
+struct Held<'c> {
+    transaction: Transaction<'c, Postgres>,
     patient: PatientId,
     code: String,
     versions: Vec<PlanVersion>,
@@ -232,9 +236,14 @@ struct Held {
     now: DateTime<Utc>,
 }
 
-impl Held {
-    async fn new(pool: &PgPool, patient: PatientId, code: &str, clock: &Clock) -> Result<Held, PlanError> {
-        let transaction = pool.begin().await;
+impl<'c> Held<'c> {
+    async fn new(
+        connection: &'c mut PgConnection,
+        patient: PatientId,
+        code: &str,
+        clock: &Clock,
+    ) -> Result<Held<'c>, PlanError> {
+        let transaction = connection.begin().await;
         let mut transaction = transaction.map_err(|source| Error::new("begin a transaction", source))?;
         if !patient_exists(&mut transaction, patient).await? {
             return Err(PlanError::UnknownPatient(patient));
@@ -383,7 +392,12 @@ mod tests {
             let patient = record.add_patient(None).await;
             let change_to = async |version, definition, at| {
                 let change = change(patient, version, definition);
-                let adjusted = adjust(record.pool(), &change, &Clock::Fixed(minute(at))).await;
+                let adjusted = adjust(
+                    &mut *record.connection().await,
+                    &change,
+                    &Clock::Fixed(minute(at)),
+                )
+                .await;
                 adjusted.map(drop).map_err(|error| error.to_string())
             };
             let refused = Err(format!("condition.kind: {said}: use another code"));
@@ -397,9 +411,13 @@ mod tests {
                 author: "Dr Ng",
                 reason: "a test",
             };
-            take_out(record.pool(), &taking_out, &Clock::Fixed(minute(4)))
-                .await
-                .unwrap();
+            take_out(
+                &mut *record.connection().await,
+                &taking_out,
+                &Clock::Fixed(minute(4)),
+            )
+            .await
+            .unwrap();
             assert_eq!(change_to(None, other, 5).await, refused);
             assert_eq!(change_to(None, first, 5).await, Ok(()));
         }
@@ -415,7 +433,12 @@ mod tests {
                 until: until.map(minute),
                 ..change(patient, version, &definition)
             };
-            let adjusted = adjust(record.pool(), &change, &Clock::Fixed(minute(at))).await;
+            let adjusted = adjust(
+                &mut *record.connection().await,
+                &change,
+                &Clock::Fixed(minute(at)),
+            )
+            .await;
             match adjusted {
                 Ok(adjusted) => (adjusted.version, Some(adjusted.valid_from)),
                 Err(PlanError::Stale { in_force, .. }) => (in_force.unwrap_or(0), None),
@@ -441,7 +464,12 @@ mod tests {
             author: "Dr Ng",
             reason: "a test",
         };
-        let taken_out = take_out(record.pool(), &taking_out, &Clock::Fixed(minute(9))).await;
+        let taken_out = take_out(
+            &mut *record.connection().await,
+            &taking_out,
+            &Clock::Fixed(minute(9)),
+        )
+        .await;
         assert_eq!(taken_out.unwrap().valid_until, Some(minute(9)));
         assert_eq!(change_at(Some(6), 8, None).await, (0, None));
         assert_eq!(change_at(None, 8, None).await, (7, Some(minute(9))));

@@ -6,8 +6,6 @@
 //! that rested on it is withdrawn, visibly; one that began or ended with it is amended. Doing it again changes
 //! nothing.
 
-use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use homeward_alerts::judging::enter_in_error;
@@ -15,11 +13,10 @@ use homeward_record::{DeviceId, Metric, PatientId};
 use homeward_store::history::{ReadingPlace, has_reading};
 use serde::Deserialize;
 
+use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
-use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
-use crate::routes::App;
 use crate::series::require_patient;
 
 #[derive(Deserialize)]
@@ -32,8 +29,7 @@ pub(crate) struct Correction {
 }
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(correction): Body<Correction>,
@@ -45,10 +41,9 @@ pub(crate) async fn post(
         metric: correction.metric,
         device: correction.device,
     };
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let there = has_reading(&mut connection, patient, place).await?;
-    drop(connection);
     if !there {
         let Correction {
             metric, at, device, ..
@@ -57,11 +52,11 @@ pub(crate) async fn post(
         return Err(ApiError::NotFound(what));
     }
     enter_in_error(
-        &app.pool,
+        &mut connection,
         patient,
         place,
-        (&caller.name, &reason),
-        app.clock.now(),
+        (exchange.actor(), &reason),
+        exchange.now(),
     )
     .await?;
     Ok(StatusCode::NO_CONTENT)

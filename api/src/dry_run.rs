@@ -20,9 +20,11 @@ use homeward_alerts::dry_run::{
 };
 use homeward_alerts::{DefinitionError, Programme};
 use homeward_record::PatientId;
+use homeward_store::replay::patients_on;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Instant, Query};
 use crate::routes::App;
@@ -62,10 +64,12 @@ pub(crate) struct NoParameters {}
 
 pub(crate) async fn post(
     State(app): State<App>,
+    exchange: Exchange,
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<Report>, ApiError> {
-    let proposal = asked.proposal(app.clock.now())?;
+    let mut proposal = asked.proposal(exchange.now())?;
+    proposal.scope = visible(&exchange, proposal.scope).await?;
     let Ok(_turn) = app.dry_runs.try_acquire() else {
         return Err(ApiError::Busy("another dry run is at work; try again shortly"));
     };
@@ -75,6 +79,22 @@ pub(crate) async fn post(
     };
     let report = dry_run(&app.pool, proposal, limits, |_| {}).await;
     report.map(Json).map_err(failed)
+}
+
+/// What of a scope the caller may see: a dry run itself sees the whole record.
+async fn visible(exchange: &Exchange, scope: Scope) -> Result<Scope, ApiError> {
+    match scope {
+        Scope::Programme(programme) => {
+            let patients = patients_on(&mut *exchange.connection().await, &programme).await?;
+            exchange.note_patients(patients.iter().copied());
+            Ok(Scope::Some { programme, patients })
+        }
+        Scope::Patient(patient) => {
+            exchange.require(patient).await?;
+            Ok(Scope::Patient(patient))
+        }
+        Scope::Some { .. } => Ok(scope),
+    }
 }
 
 impl Asked {

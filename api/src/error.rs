@@ -41,6 +41,9 @@ pub(crate) enum ApiError {
     /// The token is unknown or revoked.
     #[error("the token is unknown or was revoked")]
     BadToken,
+    /// The caller may not do this, to anybody or to this patient.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// Nothing is there.
     #[error("{0}")]
     NotFound(String),
@@ -88,6 +91,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "A valid token is needed",
             ),
+            ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
             ApiError::Method => (
                 "method-not-allowed",

@@ -6,7 +6,6 @@
 //! sent in the time, `sufficient` is false: the figures are told, and do not speak for the time.
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::Zone;
 use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
@@ -14,9 +13,9 @@ use homeward_record::{Metric, PatientId};
 use homeward_store::{Span, load_spans};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Instant, Path, Query, Window, parsed};
-use crate::routes::App;
 use crate::series::require_patient;
 
 /// Over how long the consensus reports.
@@ -49,7 +48,7 @@ pub(crate) struct Summary {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     path: Path,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Summary>, ApiError> {
@@ -64,7 +63,7 @@ pub(crate) async fn get(
     let name = parameters.zone.as_deref().unwrap_or("Europe/London");
     let zone = Zone::named(name)
         .ok_or_else(|| ApiError::parameter("zone", format!("{name:?} is not the name of a time zone")))?;
-    let now = app.clock.now();
+    let now = exchange.now();
     let to = parameters.to.unwrap_or(Instant(now));
     let from = parameters.from.unwrap_or(Instant(to.0 - USUAL));
     let window = Window::new(Some(from), Some(to), now)?;
@@ -74,7 +73,7 @@ pub(crate) async fn get(
         return Err(ApiError::parameter("from", detail));
     }
 
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let before = TimeDelta::microseconds(1);
     let span = Span {

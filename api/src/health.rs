@@ -21,7 +21,7 @@ pub(crate) async fn alive() -> Response {
 /// Answers 503 with what is missing, as long as something is.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let schema = async {
-        let mut connection = app.record().await.ok()?;
+        let mut connection = app.pool.acquire().await.ok()?;
         schema_is_current(&mut connection).await.ok()
     };
     let mut missing = Vec::new();

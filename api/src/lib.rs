@@ -7,6 +7,9 @@
 //! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
 //! | `DELETE /api/v1/patients/{patient}/care-plan/{code}` | takes a rule out of it |
+//! | `GET /api/v1/patients/{patient}/access-log` | who has seen or changed the record, and why |
+//! | `POST /api/v1/break-glass` | opens the record of a patient without a relationship, for a stated reason |
+//! | `GET /api/v1/break-glass`, `POST /api/v1/break-glass/{id}/review` | what a privacy officer has to look into |
 //! | `GET /api/v1/alerts` | episodes, latest first |
 //! | `GET /api/v1/alerts/{alert}` | an episode, and everything that happened to it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
@@ -21,8 +24,10 @@
 //! Everything under `/api` needs a bearer token. Errors are problem documents (RFC 9457). Times are RFC 3339
 //! in UTC, values in the stored units of their metrics, named by UCUM codes.
 
+mod access;
+mod access_log;
 mod alerts;
-mod auth;
+mod break_glass;
 mod care_plan;
 mod corrections;
 mod dry_run;

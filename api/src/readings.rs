@@ -6,15 +6,14 @@
 use std::str::FromStr;
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, Utc};
 use homeward_record::{Context, DeviceId, Metric, PatientId};
 use homeward_store::history::{ReadingPlace, StoredReading, list_readings};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Instant, Limit, Path, Query, Window, choose_some, parsed};
-use crate::routes::App;
 use crate::series::{TYPES, require_patient};
 
 #[derive(Deserialize)]
@@ -58,7 +57,7 @@ struct Reading {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     path: Path,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, ApiError> {
@@ -66,11 +65,11 @@ pub(crate) async fn get(
     let mut metrics = choose_some("type", parameters.r#type.as_deref(), &TYPES)?.concat();
     metrics.sort_unstable();
     metrics.dedup();
-    let window = Window::new(parameters.from, parameters.to, app.clock.now())?;
+    let window = Window::new(parameters.from, parameters.to, exchange.now())?;
     let Limit(limit) = parameters.limit.unwrap_or_default();
     let after = parameters.after.map(|Cursor(place)| place);
 
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let times = (window.from, window.to);
     let mut found = list_readings(&mut connection, patient, &metrics, times, after, limit + 1).await?;

@@ -5,21 +5,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
 use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use homeward_store::Error;
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Transaction};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Action, Decide};
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, care_plan, corrections, dry_run, glucose_summary, health, metrics, readings, trends};
+use crate::{
+    access, access_log, break_glass, care_plan, corrections, dry_run, glucose_summary, health, metrics,
+    readings, trends,
+};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -60,8 +65,14 @@ impl Shared {
         })
     }
 
-    /// A connection to the record.
-    pub(crate) async fn record(&self) -> Result<PoolConnection<Postgres>, ApiError> {
+    /// A transaction of a request, which sees nobody until it says who acts.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApiError> {
+        let transaction = self.requests.begin().await;
+        transaction.map_err(|source| Error::new("connect to the record", source).into())
+    }
+
+    /// A connection that sees the whole record, for what is no request's alone.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, ApiError> {
         let connection = self.pool.acquire().await;
         connection.map_err(|source| Error::new("connect to the record", source).into())
     }
@@ -71,66 +82,93 @@ impl Shared {
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
+    /// What it does: [`access::pass`] decides by that who may.
+    pub(crate) action: Action,
     handler: MethodRouter<App>,
 }
 
-/// Everything under `/api`, where nothing is answered without a token.
-pub(crate) fn api_routes() -> Vec<Route> {
-    let route = |method| {
-        move |path, handler: MethodRouter<App>| Route {
-            method: Method::clone(&method),
+impl Route {
+    fn get<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
+        Route {
+            method: Method::GET,
             path,
-            handler,
+            action,
+            handler: get(handler),
         }
-    };
-    let (get_route, post_route) = (route(Method::GET), route(Method::POST));
-    let (put_route, delete_route) = (route(Method::PUT), route(Method::DELETE));
+    }
+
+    fn post<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
+        Route {
+            method: Method::POST,
+            path,
+            action,
+            handler: post(handler),
+        }
+    }
+
+    fn put<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
+        Route {
+            method: Method::PUT,
+            path,
+            action,
+            handler: put(handler),
+        }
+    }
+
+    fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
+        Route {
+            method: Method::DELETE,
+            path,
+            action,
+            handler: delete(handler),
+        }
+    }
+}
+
+/// Everything under `/api`, where nothing is answered to somebody who may not do it.
+#[rustfmt::skip]
+pub(crate) fn api_routes() -> Vec<Route> {
+    use Action::*;
     vec![
-        get_route("/api/v1/patients/{patient}/trends/{type}", get(trends::get)),
-        get_route("/api/v1/patients/{patient}/readings", get(readings::get)),
-        get_route(
-            "/api/v1/patients/{patient}/glucose-summary",
-            get(glucose_summary::get),
-        ),
-        post_route(
-            "/api/v1/patients/{patient}/readings/entered-in-error",
-            post(corrections::post),
-        ),
-        get_route("/api/v1/patients/{patient}/care-plan", get(care_plan::show::get)),
-        put_route(
-            "/api/v1/patients/{patient}/care-plan/{code}",
-            put(care_plan::adjust::put),
-        ),
-        delete_route(
-            "/api/v1/patients/{patient}/care-plan/{code}",
-            delete(care_plan::remove::delete),
-        ),
-        get_route("/api/v1/alerts", get(alerts::list::get)),
-        get_route("/api/v1/alerts/stream", get(alerts::stream::get)),
-        get_route("/api/v1/alerts/{alert}", get(alerts::show::get)),
-        post_route(
-            "/api/v1/alerts/{alert}/acknowledge",
-            post(alerts::acknowledge::post),
-        ),
-        post_route("/api/v1/alerts/{alert}/assign", post(alerts::assign::post)),
-        post_route("/api/v1/alerts/{alert}/comment", post(alerts::comment::post)),
-        post_route("/api/v1/alerts/{alert}/snooze", post(alerts::snooze::post)),
-        post_route("/api/v1/alerts/{alert}/close", post(alerts::close::post)),
-        post_route("/api/v1/rules/dry-run", post(dry_run::post)),
+        Route::get("/api/v1/patients/{patient}/trends/{type}", ReadReadings, trends::get),
+        Route::get("/api/v1/patients/{patient}/readings", ReadReadings, readings::get),
+        Route::get("/api/v1/patients/{patient}/glucose-summary", ReadReadings, glucose_summary::get),
+        Route::post("/api/v1/patients/{patient}/readings/entered-in-error", CorrectReadings, corrections::post),
+        Route::get("/api/v1/patients/{patient}/care-plan", ReadCarePlan, care_plan::show::get),
+        Route::put("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::adjust::put),
+        Route::delete("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::remove::delete),
+        Route::get("/api/v1/patients/{patient}/access-log", ReadAccessLog, access_log::get),
+        Route::get("/api/v1/alerts", ReadAlerts, alerts::list::get),
+        Route::get("/api/v1/alerts/stream", ReadAlerts, alerts::stream::get),
+        Route::get("/api/v1/alerts/{alert}", ReadAlerts, alerts::show::get),
+        Route::post("/api/v1/alerts/{alert}/acknowledge", WorkOnAlerts, alerts::acknowledge::post),
+        Route::post("/api/v1/alerts/{alert}/assign", WorkOnAlerts, alerts::assign::post),
+        Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post),
+        Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post),
+        Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post),
+        Route::post("/api/v1/rules/dry-run", TryRules, dry_run::post),
+        Route::post("/api/v1/break-glass", BreakGlass, break_glass::post),
+        Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get),
+        Route::post("/api/v1/break-glass/{break_glass}/review", ReviewBreakGlass, break_glass::review::post),
     ]
 }
 
 /// The whole of the interface.
 pub(crate) fn router(app: &App) -> Router {
+    router_deciding_by(app, access::may)
+}
+
+/// The same with another decision in place of [`access::may`], which tests take away.
+pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
     let routes = api_routes();
     metrics::describe(routes.iter().map(|route| (&route.method, route.path)));
     let api = routes
         .into_iter()
         .fold(Router::new(), |router, route| {
-            router.route(route.path, route.handler)
+            let pass = from_fn_with_state((app.clone(), route.action, decide), access::pass);
+            router.route(route.path, route.handler.route_layer(pass))
         })
-        .route_layer(from_fn(keep_private))
-        .route_layer(from_fn_with_state(app.clone(), auth::require_token));
+        .route_layer(from_fn(keep_private));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

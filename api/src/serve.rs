@@ -8,7 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use homeward_record::Clock;
 use homeward_store::PgPool;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Origin;
 use crate::routes::{Shared, router};
 
 /// How many connections there may be at once. Each screen with live alerts keeps one, and costs some tens of
@@ -35,7 +39,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// What the interface needs of the process.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Connections to the record; one of them is kept to listen for alerts.
+    /// Connections to the record for requests, which see only whom they may: see
+    /// [`homeward_store::connect_for_requests`].
+    pub requests: PgPool,
+    /// Connections that see all of it, for what is no request's alone; one of them is kept to listen for alerts.
     pub pool: PgPool,
     /// Where the time comes from.
     pub clock: Clock,
@@ -78,8 +85,9 @@ async fn accept(listener: &TcpListener, router: &Router, shutdown: &Cancellation
             () = shutdown.cancelled() => {}
             _ = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, router.clone(), shutdown.clone()));
+                Ok((stream, peer)) => {
+                    let origin = Origin(peer.ip());
+                    connections.spawn(serve_connection(stream, origin, router.clone(), shutdown.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "could not accept a connection");
@@ -94,13 +102,18 @@ async fn accept(listener: &TcpListener, router: &Router, shutdown: &Cancellation
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn serve_connection(stream: TcpStream, origin: Origin, router: Router, shutdown: CancellationToken) {
     // An alert is sent when it is there, not when the packet is full. Where this fails, so will the rest.
     let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(origin);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -151,7 +164,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, api_state(database.pool().clone()), shutdown.clone());
+        let serving = serve(listener, api_state(&database), shutdown.clone());
 
         let calling = async {
             let mut idle = TcpStream::connect(address).await.unwrap();

@@ -11,17 +11,21 @@ use axum::http::{Method, Request, Response, StatusCode};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
 use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
-use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, set_rules};
+use homeward_store::access::{NewRole, Role, grant_role};
+use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, secret_hash, set_rules};
 use homeward_store::testing::TestDatabase;
 use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::routes::{Shared, router};
+use crate::access::{Decide, may};
+use crate::routes::{Shared, router_deciding_by};
 use crate::serve::ApiState;
 
 /// The name of the token that [`TestApp`] calls with.
@@ -65,16 +69,21 @@ impl TestApp {
 
     /// Starts the interface after a change of what it is given.
     pub(crate) async fn start_with(change: impl FnOnce(&mut ApiState)) -> TestApp {
+        TestApp::start_deciding_by(may, change).await
+    }
+
+    /// Starts the interface with another decision of who may do what.
+    pub(crate) async fn start_deciding_by(decide: Decide, change: impl FnOnce(&mut ApiState)) -> TestApp {
         let database = TestDatabase::create().await;
         let mut connection = database.pool().acquire().await.unwrap();
         add_token(&mut connection, TOKEN_NAME, TOKEN).await.unwrap();
         drop(connection);
 
-        let mut state = api_state(database.pool().clone());
+        let mut state = api_state(&database);
         change(&mut state);
         let shutdown = CancellationToken::new();
         let app = Shared::new(state, shutdown.clone());
-        let router = router(&app);
+        let router = router_deciding_by(&app, decide);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();
         tasks.spawn(async move { app.hub.run(&app.pool, &stop).await });
@@ -88,6 +97,10 @@ impl TestApp {
 
     pub(crate) fn pool(&self) -> &PgPool {
         self.database.pool()
+    }
+
+    pub(crate) async fn connection(&self) -> PoolConnection<Postgres> {
+        self.pool().acquire().await.unwrap()
     }
 
     /// The answer to a request with the token.
@@ -113,6 +126,48 @@ impl TestApp {
         let request = request.header(AUTHORIZATION, format!("Bearer {TOKEN}"));
         let request = request.body(Body::from(body.to_string())).unwrap();
         self.answer(request).await
+    }
+
+    /// The answer to a request of this method with another token.
+    pub(crate) async fn send_as(
+        &self,
+        token: &str,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        self.answer(request_as(token, method, path, body)).await
+    }
+
+    /// The status of the answer to such a request, whether or not its body ends.
+    pub(crate) async fn status_as(&self, token: &str, method: &Method, path: &str) -> StatusCode {
+        self.respond(request_as(token, method, path, None)).await.status()
+    }
+
+    /// A token of somebody in a role.
+    pub(crate) async fn token_of(
+        &self,
+        role: Role,
+        organisation: Option<i64>,
+        patient: Option<PatientId>,
+    ) -> String {
+        let mut connection = self.connection().await;
+        let new = NewRole {
+            account: None,
+            role,
+            organisation,
+            patient,
+        };
+        let held_role = grant_role(&mut connection, &new, now()).await.unwrap();
+        let token = format!("token-{held_role}");
+        sqlx::query("INSERT INTO api_token (name, token_hash, held_role_id) VALUES ($1, $2, $3)")
+            .bind(role.as_str())
+            .bind(&secret_hash(&token)[..])
+            .bind(held_role)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        token
     }
 
     /// The answer to any request without a body.
@@ -158,6 +213,11 @@ impl TestApp {
 
     /// Adds a patient; the first has the number 1001.
     pub(crate) async fn add_patient(&self) -> PatientId {
+        self.add_patient_of(None, None).await
+    }
+
+    /// Adds a patient of a practice and a team.
+    pub(crate) async fn add_patient_of(&self, organisation: Option<i64>, team: Option<i64>) -> PatientId {
         let mut connection = self.pool().acquire().await.unwrap();
         let patients: i64 = sqlx::query_scalar("SELECT count(*) FROM patient")
             .fetch_one(&mut *connection)
@@ -170,7 +230,8 @@ impl TestApp {
             nhs_number: &nhs_number,
             name: "Ada Simulated",
             born: NaiveDate::default(),
-            organisation: None,
+            organisation,
+            team,
         };
         add_patients(&mut connection, &[new]).await.unwrap()[0]
     }
@@ -311,11 +372,19 @@ impl TestApp {
     }
 }
 
+fn request_as(token: &str, method: &Method, path: &str, body: Option<&Value>) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    request.body(body).unwrap()
+}
+
 /// The state of an interface whose ingest is ready.
-pub(crate) fn api_state(pool: PgPool) -> ApiState {
+pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
     let metrics = METRICS.clone();
     ApiState {
-        pool,
+        requests: database.pool_for_requests(),
+        pool: database.pool().clone(),
         clock: Clock::Fixed(now()),
         ingest_ready: Arc::new(|| Ok(())),
         render_metrics: Arc::new(move || metrics.render()),

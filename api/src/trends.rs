@@ -5,16 +5,15 @@
 //! those of UTC. With `raw` each reading is a point, so that two devices that measured at one time give two.
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
 use homeward_store::trends::{Bucket, TrendPoint, raw_points, trend};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Instant, Path, Query, Window, choose, parsed};
-use crate::routes::App;
 use crate::series::{TYPES, require_patient};
 
 /// The most points of one series in an answer. Each is about a hundred bytes of JSON, and no chart shows as
@@ -81,7 +80,7 @@ struct Point {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     path: Path,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Trend>, ApiError> {
@@ -89,9 +88,9 @@ pub(crate) async fn get(
     let (name, metrics) = choose("type", path.text("type"), &TYPES.map(|named| (named.0, named)))?;
     let bucket = parameters.bucket.as_deref().unwrap_or("auto");
     let resolution = choose("bucket", bucket, &BUCKETS)?;
-    let window = Window::new(parameters.from, parameters.to, app.clock.now())?;
+    let window = Window::new(parameters.from, parameters.to, exchange.now())?;
 
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let (bucket, window, series) = match resolution {
         Resolution::Raw => {

@@ -12,6 +12,7 @@ use homeward_store::PgPool;
 use homeward_store::history::patient_exists;
 use homeward_store::plans::load_versions;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 use super::{AUTHOR, text};
 
@@ -77,8 +78,9 @@ struct By {
 
 /// Does what the command says, in a transaction of its own.
 pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> Result<Value> {
+    let mut connection = pool.acquire().await.context("could not reach the database")?;
     match command {
-        PlanCommand::Show { patient, history } => show(pool, patient, history, clock.now()).await,
+        PlanCommand::Show { patient, history } => show(&mut connection, patient, history, clock.now()).await,
         PlanCommand::Adjust(options) => {
             let definition = read(&options.definition)?;
             let change = Change {
@@ -90,7 +92,7 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> R
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(adjust(pool, &change, clock).await?))
+            Ok(json!(adjust(&mut connection, &change, clock).await?))
         }
         PlanCommand::Remove(options) => {
             let taking_out = TakingOut {
@@ -100,17 +102,21 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> R
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(take_out(pool, &taking_out, clock).await?))
+            Ok(json!(take_out(&mut connection, &taking_out, clock).await?))
         }
     }
 }
 
-async fn show(pool: &PgPool, patient: PatientId, history: bool, now: DateTime<Utc>) -> Result<Value> {
-    let mut connection = pool.acquire().await.context("could not reach the database")?;
-    if !patient_exists(&mut connection, patient).await? {
+async fn show(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    history: bool,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    if !patient_exists(connection, patient).await? {
         return Err(PlanError::UnknownPatient(patient).into());
     }
-    let mut rules = load_versions(&mut connection, patient, None).await?;
+    let mut rules = load_versions(connection, patient, None).await?;
     rules.retain(|version| history || version.is_in_force(now));
     Ok(json!({"patient": patient, "rules": rules}))
 }

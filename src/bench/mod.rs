@@ -217,6 +217,7 @@ async fn enrol(connection: &mut PgConnection, count: usize, kind: &str) -> Resul
             name: "Bench",
             born,
             organisation: None,
+            team: None,
         })
         .collect();
     let patients = add_patients(connection, &patients).await?;

@@ -146,6 +146,7 @@ async fn enrol_chunk(
             name,
             born: born(*number, now),
             organisation: None,
+            team: None,
         });
     let ids = add_patients(&mut transaction, &new.collect::<Vec<_>>()).await?;
     for programme in Programme::names().filter_map(Programme::named) {

@@ -11,7 +11,7 @@ mod receiver;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use homeward_record::{DeviceId, NhsNumber, PatientId};
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::Error;
+use crate::access::{NewRole, Role, default_team, enrol, grant_role};
 use crate::devices::Assignment;
 
 pub use crate::plans::NewRule;
@@ -108,6 +109,8 @@ pub struct NewPatient<'a> {
     pub born: NaiveDate,
     /// The GP practice where the patient is registered.
     pub organisation: Option<i64>,
+    /// The care team with which the patient is enrolled; `None`: the default one.
+    pub team: Option<i64>,
 }
 
 /// Adds patients and answers with their identifiers, in the same order.
@@ -117,7 +120,8 @@ pub async fn add_patients(
 ) -> Result<Vec<PatientId>, AdminError> {
     let organisations: Vec<i64> = patients
         .iter()
-        .filter_map(|patient| patient.organisation)
+        .flat_map(|patient| [patient.organisation, patient.team])
+        .flatten()
         .collect();
     require(connection, Kind::Organisation, &organisations).await?;
 
@@ -156,7 +160,37 @@ pub async fn add_patients(
             None => return Err(patient_exists(connection, number).await?),
         }
     }
+    enrol_with_teams(connection, patients, &ids).await?;
     Ok(ids)
+}
+
+/// Nobody is in the record whom no care team looks after.
+async fn enrol_with_teams(
+    connection: &mut PgConnection,
+    patients: &[NewPatient<'_>],
+    ids: &[PatientId],
+) -> Result<(), Error> {
+    let mut teams: BTreeMap<Option<i64>, Vec<PatientId>> = BTreeMap::new();
+    for (patient, id) in patients.iter().zip(ids) {
+        teams.entry(patient.team).or_default().push(*id);
+    }
+    let now = now(connection).await?;
+    for (team, patients) in teams {
+        let team = match team {
+            Some(team) => team,
+            None => default_team(connection).await?,
+        };
+        enrol(connection, &patients, team, "registration", now).await?;
+    }
+    Ok(())
+}
+
+/// The database's time.
+async fn now(connection: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"SELECT now() AS "now!""#)
+        .fetch_one(connection)
+        .await
+        .map_err(|source| Error::new("read the time", source))
 }
 
 async fn patient_exists(connection: &mut PgConnection, nhs_number: &str) -> Result<AdminError, Error> {
@@ -169,12 +203,59 @@ async fn patient_exists(connection: &mut PgConnection, nhs_number: &str) -> Resu
     })
 }
 
-/// Adds a token with which a program reads the API, and answers with its number.
+/// A token with which a program calls the API.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// What it is for.
+    pub name: &'a str,
+    /// The token itself, of which the record keeps a hash.
+    pub token: &'a str,
+    /// What it acts as.
+    pub role: Role,
+    /// Where; `None`: in the default care team, if the role needs an organisation.
+    pub organisation: Option<i64>,
+    /// SMART on FHIR scopes; `None`: all that its role may.
+    pub scopes: Option<&'a [String]>,
+    /// Until when it is good.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Adds a token with which a program works for the default care team, and answers with its number.
 pub async fn add_token(connection: &mut PgConnection, name: &str, token: &str) -> Result<i64, AdminError> {
-    sqlx::query_scalar!(
-        "INSERT INTO api_token (name, token_hash) VALUES ($1, $2) RETURNING api_token_id",
+    let new = NewToken {
         name,
-        &secret_hash(token)
+        token,
+        role: Role::CareTeamLead,
+        organisation: None,
+        scopes: None,
+        expires_at: None,
+    };
+    add_token_for(connection, &new).await
+}
+
+/// Adds a token, and answers with its number.
+pub async fn add_token_for(connection: &mut PgConnection, new: &NewToken<'_>) -> Result<i64, AdminError> {
+    let organisation = match new.organisation {
+        None if new.role.needs_organisation() => Some(default_team(connection).await?),
+        organisation => organisation,
+    };
+    require(connection, Kind::Organisation, organisation.as_slice()).await?;
+    let role = NewRole {
+        account: None,
+        role: new.role,
+        organisation,
+        patient: None,
+    };
+    let now = now(connection).await?;
+    let held_role = grant_role(connection, &role, now).await?;
+    sqlx::query_scalar!(
+        "INSERT INTO api_token (name, token_hash, held_role_id, scopes, expires_at)
+         VALUES ($1, $2, $3, $4, $5) RETURNING api_token_id",
+        new.name,
+        &secret_hash(new.token),
+        held_role,
+        new.scopes,
+        new.expires_at
     )
     .fetch_one(connection)
     .await

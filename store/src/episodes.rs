@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use homeward_record::EpisodeId;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 
 use crate::Error;
 use crate::alerts::{Episode, load_episodes, unknown};
@@ -40,16 +40,17 @@ pub enum Outcome {
 }
 
 /// Does something about an episode on behalf of `actor`, and records it. While a lane is writing the episode,
-/// everything is let go and tried anew.
+/// everything is let go and tried anew. Within a transaction it is done once that commits; the locks of an attempt
+/// are let go all the same.
 pub async fn act(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     episode: EpisodeId,
     action: &Action,
     actor: &str,
     now: DateTime<Utc>,
 ) -> Result<Outcome, Error> {
     for _ in 0..ATTEMPTS {
-        match try_to_act(pool, episode, action, actor, now).await? {
+        match try_to_act(connection, episode, action, actor, now).await? {
             Outcome::Busy => tokio::time::sleep(PAUSE).await,
             outcome => return Ok(outcome),
         }
@@ -58,14 +59,14 @@ pub async fn act(
 }
 
 async fn try_to_act(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     episode: EpisodeId,
     action: &Action,
     actor: &str,
     now: DateTime<Utc>,
 ) -> Result<Outcome, Error> {
     let failed = |source| Error::new("change an episode", source);
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
     lock_transitions(&mut transaction).await?;
     let standing = lock_episode(&mut transaction, episode, action.kind())
         .await

@@ -12,8 +12,11 @@ mod rejected;
 mod rules;
 mod schema;
 
+pub mod access;
 pub mod admin;
 pub mod alerts;
+pub mod audit;
+pub mod break_glass;
 pub mod corrections;
 pub mod devices;
 pub mod episodes;
@@ -64,13 +67,29 @@ const SILENCE: [(&str, &str); 5] = [
 /// Opens a pool of at most `size` connections. Connects when first used, so that it also succeeds while
 /// the database is away.
 pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
-    let options: PgConnectOptions = database_url
-        .parse()
-        .map_err(|source| Error::new("read the database URL", source))?;
-    Ok(PgPoolOptions::new()
+    Ok(pool(options(database_url)?, size))
+}
+
+/// The same for what answers people's and programs' requests: its connections have the role `homeward_api`, and so
+/// see only whom [`access::act_as`] lets them see. Before that, nobody.
+pub fn connect_for_requests(database_url: &str, size: u32) -> Result<PgPool, Error> {
+    Ok(pool(
+        options(database_url)?.options([("role", "homeward_api")]),
+        size,
+    ))
+}
+
+fn options(database_url: &str) -> Result<PgConnectOptions, Error> {
+    let options = database_url.parse::<PgConnectOptions>();
+    let options = options.map_err(|source| Error::new("read the database URL", source))?;
+    Ok(options.options(SILENCE))
+}
+
+fn pool(options: PgConnectOptions, size: u32) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options.options(SILENCE)))
+        .connect_lazy_with(options)
 }
 
 /// Brings the schema to this version. Forward only, and safe when several processes start at once.

@@ -214,6 +214,7 @@ mod tests {
                 name: "Ada Simulated",
                 born: NaiveDate::default(),
                 organisation: None,
+                team: None,
             })
             .collect();
         let patients = add_patients(&mut connection, &new).await.unwrap();

@@ -87,6 +87,15 @@ impl TestDatabase {
         &self.pool
     }
 
+    /// A pool of connections that see only whom a request lets them see, as the interface has.
+    pub fn pool_for_requests(&self) -> PgPool {
+        let options = self.options.clone().options([("role", "homeward_api")]);
+        PgPoolOptions::new()
+            .max_connections(POOL_SIZE)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options)
+    }
+
     /// Closes the pool and drops the database, whoever is still connected to it.
     pub async fn close(mut self) {
         self.pool.close().await;

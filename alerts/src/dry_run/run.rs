@@ -74,6 +74,13 @@ pub enum Scope {
     Patient(PatientId),
     /// Those of all who have rules of a programme in their present plans.
     Programme(String),
+    /// Those of some who have.
+    Some {
+        /// The programme.
+        programme: String,
+        /// The patients, by number.
+        patients: Vec<PatientId>,
+    },
 }
 
 /// How much a dry run may take.
@@ -178,6 +185,10 @@ async fn patients_of(pool: &PgPool, scope: &Scope) -> Result<Vec<PatientId>, Dry
             }
             Ok(patients)
         }
+        Scope::Some { programme, patients } if patients.is_empty() => {
+            Err(DryRunError::NobodyOn(programme.clone()))
+        }
+        Scope::Some { patients, .. } => Ok(patients.clone()),
     }
 }
 
@@ -340,7 +351,7 @@ impl Work {
         let whole_plan = proposal.replaces == Replaces::Plan
             && match &proposal.scope {
                 Scope::Patient(_) => true,
-                Scope::Programme(tried) => tried == programme,
+                Scope::Programme(tried) | Scope::Some { programme: tried, .. } => tried == programme,
             };
         whole_plan || proposal.rules.iter().any(|rule| *rule.code == *code)
     }

@@ -87,7 +87,7 @@ async fn correct(record: &Record, patient: PatientId, metric: Metric, at: i64, n
         device: DEVICE,
     };
     let by = ("ward 3", "a typo");
-    let marked = enter_in_error(record.pool(), patient, place, by, minute(now)).await;
+    let marked = enter_in_error(&mut *record.connection().await, patient, place, by, minute(now)).await;
     assert!(marked.unwrap(), "there is such a reading");
 }
 

@@ -4,24 +4,21 @@
 //! closed. Answers with the episode. Doing it again changes nothing and answers the same, with who was first, so
 //! that a team may press the button twice and a lost answer may be asked for again.
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use homeward_store::episodes::Action;
 
 use super::Alert;
 use super::act::{NoParameters, act_on};
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query};
-use crate::routes::App;
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Alert>, ApiError> {
-    act_on(&app, &caller, &path, &Action::Acknowledge).await
+    act_on(&exchange, &path, &Action::Acknowledge).await
 }
 
 #[cfg(test)]

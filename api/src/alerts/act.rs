@@ -6,10 +6,9 @@ use homeward_store::episodes::{Action, Outcome, Refusal, act};
 use serde::Deserialize;
 
 use super::Alert;
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::Path;
-use crate::routes::App;
 
 /// The longest name, and the longest reason or comment, in characters: enough for whoever has something to say,
 /// and small enough to be shown in a list.
@@ -23,14 +22,17 @@ pub(crate) struct NoParameters {}
 
 /// Does it to the alert of the path, in the caller's name, and answers with the alert.
 pub(super) async fn act_on(
-    app: &App,
-    caller: &Caller,
+    exchange: &Exchange,
     path: &Path,
     action: &Action,
 ) -> Result<Json<Alert>, ApiError> {
     let episode: EpisodeId = path.value("alert")?;
-    match act(&app.pool, episode, action, &caller.name, app.clock.now()).await? {
-        Outcome::Done(episode) => Ok(Json(Alert::from(*episode))),
+    let mut connection = exchange.connection().await;
+    match act(&mut connection, episode, action, exchange.actor(), exchange.now()).await? {
+        Outcome::Done(episode) => {
+            exchange.note_patients([episode.patient]);
+            Ok(Json(Alert::from(*episode)))
+        }
         Outcome::Refused(refusal) => Err(refused(&refusal)),
         Outcome::Unknown => Err(ApiError::NotFound(format!("there is no alert {episode}"))),
         Outcome::Busy => Err(ApiError::Busy("the alert is being written to; try again shortly")),

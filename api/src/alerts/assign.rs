@@ -3,17 +3,15 @@
 //! The body is `{"to": "Dr Ng"}` or `{"to": null}`. Answers with the episode. Assigning it to the same again
 //! changes nothing. A closed alert is not assigned (409).
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use homeward_store::episodes::Action;
 use serde::{Deserialize, Deserializer};
 
 use super::Alert;
 use super::act::{NAME_LENGTH, NoParameters, act_on, text};
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
-use crate::routes::App;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,14 +26,13 @@ fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
 }
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(Assignment { to }): Body<Assignment>,
 ) -> Result<Json<Alert>, ApiError> {
     let to = to.map(|to| text("to", &to, NAME_LENGTH)).transpose()?;
-    act_on(&app, &caller, &path, &Action::Assign { to }).await
+    act_on(&exchange, &path, &Action::Assign { to }).await
 }
 
 #[cfg(test)]

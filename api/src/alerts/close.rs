@@ -3,17 +3,15 @@
 //! The body is `{"reason": "Sensor was loose"}`. Answers with the episode. While the condition lasts, the alert
 //! cannot be closed (409). Closing it again changes nothing.
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use homeward_store::episodes::Action;
 use serde::Deserialize;
 
 use super::Alert;
 use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
-use crate::routes::App;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,14 +20,13 @@ pub(crate) struct Close {
 }
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(close): Body<Close>,
 ) -> Result<Json<Alert>, ApiError> {
     let reason = text("reason", &close.reason, TEXT_LENGTH)?;
-    act_on(&app, &caller, &path, &Action::Close { reason }).await
+    act_on(&exchange, &path, &Action::Close { reason }).await
 }
 
 #[cfg(test)]

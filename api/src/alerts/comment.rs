@@ -3,17 +3,15 @@
 //! The body is `{"text": "Called the daughter"}`. Answers with the episode; what was said is among its
 //! transitions. What the same person says twice in a row was said once.
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use homeward_store::episodes::Action;
 use serde::Deserialize;
 
 use super::Alert;
 use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
-use crate::routes::App;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,14 +20,13 @@ pub(crate) struct Comment {
 }
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(comment): Body<Comment>,
 ) -> Result<Json<Alert>, ApiError> {
     let text = text("text", &comment.text, TEXT_LENGTH)?;
-    act_on(&app, &caller, &path, &Action::Comment { text }).await
+    act_on(&exchange, &path, &Action::Comment { text }).await
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use homeward_alerts::Severity;
+use homeward_record::PatientId;
 use homeward_store::PgPool;
 use homeward_store::alerts::{Episode, Transition, TransitionListener, latest_transition, transitions_after};
 use serde::Serialize;
@@ -33,6 +34,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct AlertEvent {
     pub(super) id: i64,
+    pub(super) patient: PatientId,
     pub(super) kind: String,
     pub(super) severity: Option<Severity>,
     /// JSON: what happened, and the episode as it stands.
@@ -48,13 +50,14 @@ struct Data {
 impl From<(Transition, Episode)> for AlertEvent {
     fn from((transition, episode): (Transition, Episode)) -> AlertEvent {
         let named = SEVERITIES.iter().find(|(name, _)| *name == episode.severity);
-        let (id, kind) = (transition.id, transition.kind.clone());
+        let (id, kind, patient) = (transition.id, transition.kind.clone(), episode.patient);
         let data = Data {
             transition: Happening::from(transition),
             alert: Alert::from(episode),
         };
         AlertEvent {
             id,
+            patient,
             kind,
             severity: named.map(|(_, severity)| *severity),
             data: serde_json::to_string(&data).expect("an alert is plain data"),

@@ -7,16 +7,14 @@
 use std::str::FromStr;
 
 use axum::Json;
-use axum::extract::State;
 use homeward_record::{EpisodeId, PatientId};
 use homeward_store::alerts::{EpisodeFilter, EpisodeStatus, list_episodes};
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, SEVERITIES};
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Limit, Query, choose, choose_some, parsed};
-use crate::routes::App;
-use crate::series::require_patient;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +41,7 @@ pub(crate) struct Page {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, ApiError> {
     let statuses = EpisodeStatus::ALL.map(|status| (status.as_str(), status));
@@ -60,14 +58,15 @@ pub(crate) async fn get(
     };
     let Limit(limit) = parameters.limit.unwrap_or_default();
 
-    let mut connection = app.record().await?;
     if let Some(patient) = filter.patient {
-        require_patient(&mut connection, patient).await?;
+        exchange.require(patient).await?;
     }
+    let mut connection = exchange.connection().await;
     let mut episodes = list_episodes(&mut connection, &filter, limit + 1).await?;
     let more = episodes.len() > limit as usize;
     episodes.truncate(limit as usize);
     let next = episodes.last().filter(|_| more).map(|last| last.id.to_string());
+    exchange.note_patients(episodes.iter().map(|episode| episode.patient));
     Ok(Json(Page {
         alerts: episodes.into_iter().map(Alert::from).collect(),
         next,

@@ -1,16 +1,15 @@
 //! `GET /api/v1/alerts/{alert}`: an alert, and everything that happened to it, in order.
 
 use axum::Json;
-use axum::extract::State;
 use homeward_record::EpisodeId;
 use homeward_store::alerts::{find_episode, transitions_of};
 use serde::Serialize;
 
 use super::act::NoParameters;
 use super::{Alert, Happening};
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query};
-use crate::routes::App;
 
 #[derive(Serialize)]
 pub(crate) struct AlertInFull {
@@ -20,14 +19,15 @@ pub(crate) struct AlertInFull {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<AlertInFull>, ApiError> {
     let episode: EpisodeId = path.value("alert")?;
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     let found = find_episode(&mut connection, episode).await?;
     let alert = found.ok_or_else(|| ApiError::NotFound(format!("there is no alert {episode}")))?;
+    exchange.note_patients([alert.patient]);
     let transitions = transitions_of(&mut connection, episode).await?;
     Ok(Json(AlertInFull {
         alert: Alert::from(alert),

@@ -6,17 +6,15 @@
 //! those who were told last are told again, unless somebody has taken the alert up. A later snooze replaces an
 //! earlier one, and the same one again changes nothing. What is over cannot be snoozed (409).
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use homeward_store::episodes::Action;
 use serde::Deserialize;
 
 use super::Alert;
 use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
-use crate::auth::Caller;
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Instant, Path, Query};
-use crate::routes::App;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,8 +24,7 @@ pub(crate) struct Snooze {
 }
 
 pub(crate) async fn post(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(snooze): Body<Snooze>,
@@ -35,7 +32,7 @@ pub(crate) async fn post(
     let until = snooze.until.parse();
     let Instant(until) = until.map_err(|error| ApiError::parameter("until", error))?;
     let reason = text("reason", &snooze.reason, TEXT_LENGTH)?;
-    act_on(&app, &caller, &path, &Action::Snooze { until, reason }).await
+    act_on(&exchange, &path, &Action::Snooze { until, reason }).await
 }
 
 #[cfg(test)]

@@ -7,33 +7,36 @@
 //! stream begins after that transition, however long ago it was, and else with what happens from now on.
 //!
 //! Everything sent is read from the record, in the order in which it was committed, and the record is also
-//! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody. The stream ends
-//! when its token is revoked.
+//! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody. A stream tells of those
+//! patients whom its caller may see when something happens; the first time that it tells of one is written down. It
+//! ends when its token is revoked.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::stream::{self, Stream};
 use homeward_alerts::Severity;
+use homeward_record::PatientId;
+use homeward_store::Error;
+use homeward_store::access::basis_for;
 use homeward_store::alerts::{latest_transition, transitions_after};
-use homeward_store::tokens::token_is_good;
+use homeward_store::audit::{self, AuditEntry};
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::SEVERITIES;
 use super::hub::{AlertEvent, PAGE};
-use crate::auth::Caller;
+use crate::access::{Action, Exchange, Principal, may};
 use crate::error::ApiError;
 use crate::request::{Query, choose_some, parsed};
 use crate::routes::App;
@@ -47,7 +50,8 @@ const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// How long a stream waits before it looks into the record again, when it cannot be told of news.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// For how long after its token was found good a stream sends events without asking again. Tests do not wait.
+/// For how long a stream goes by what it found: that its token is good, and whether it may see a patient. Tests do not
+/// wait.
 const TRUST_FOR: Duration = if cfg!(test) {
     Duration::ZERO
 } else {
@@ -63,20 +67,22 @@ pub(crate) struct Parameters {
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let severities = choose_some("severity", parameters.severity.as_deref(), &SEVERITIES)?;
     let asked_for = last_event_id(&headers)?;
     let receiver = app.hub.subscribe();
-    let latest = latest_transition(&mut *app.record().await?).await?;
+    let latest = latest_transition(&mut *app.connection().await?).await?;
     // A number from the future is of a record that was restored from a backup since.
     let position = asked_for.unwrap_or(latest).min(latest);
     let follower = Follower {
         app,
-        token: caller.token,
-        trusted_at: Instant::now(),
+        principal: exchange.principal().clone(),
+        seen: HashMap::new(),
+        told: HashSet::new(),
+        origin: exchange.origin().map(str::to_owned),
         severities,
         receiver,
         position,
@@ -108,9 +114,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
 /// One stream.
 struct Follower {
     app: App,
-    token: i64,
-    /// When the token was found good.
-    trusted_at: Instant,
+    principal: Principal,
+    /// Of which patients it may tell, and when that was found out.
+    seen: HashMap<PatientId, (bool, Instant)>,
+    /// Of whom it has told.
+    told: HashSet<PatientId>,
+    origin: Option<String>,
     severities: Vec<Severity>,
     receiver: Receiver<Arc<AlertEvent>>,
     /// The last transition that was sent or left out.
@@ -132,27 +141,58 @@ impl Follower {
             return Some(greeting.id(self.position.to_string()));
         }
         let shutdown = self.app.shutdown.clone();
-        let event = shutdown.run_until_cancelled(self.next_wanted()).await?;
-        if !self.is_trusted().await {
-            return None;
+        loop {
+            let event = shutdown.run_until_cancelled(self.next_wanted()).await?;
+            let visible = match self.may_tell_of(event.patient).await {
+                Ok(visible) => visible?,
+                // The client comes again, and goes on after the last event that it was sent.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "a stream of alerts ends: nobody can say whom it may see");
+                    return None;
+                }
+            };
+            if visible {
+                let sent = Event::default().id(event.id.to_string()).event(&event.kind);
+                return Some(sent.data(&event.data));
+            }
         }
-        Some(
-            Event::default()
-                .id(event.id.to_string())
-                .event(&event.kind)
-                .data(&event.data),
-        )
     }
 
-    async fn is_trusted(&mut self) -> bool {
-        if self.trusted_at.elapsed() < TRUST_FOR {
-            return true;
+    /// Whether the caller may see a patient now; `None` once the token is revoked. That it is told of a patient for
+    /// the first time is written down.
+    async fn may_tell_of(&mut self, patient: PatientId) -> Result<Option<bool>, ApiError> {
+        if let Some((visible, at)) = self.seen.get(&patient)
+            && at.elapsed() < TRUST_FOR
+        {
+            return Ok(Some(*visible));
         }
-        let Ok(mut connection) = self.app.record().await else {
-            return false;
-        };
-        self.trusted_at = Instant::now();
-        token_is_good(&mut connection, self.token).await.unwrap_or(false)
+        let now = self.app.clock.now();
+        let mut transaction = self.app.begin().await?;
+        if !self.principal.is_good(&mut transaction, now).await? {
+            return Ok(None);
+        }
+        let held_role = self.principal.acts_as.id;
+        let basis = basis_for(&mut transaction, held_role, patient, now).await?;
+        let visible = may(&self.principal, Action::ReadAlerts, Some(basis)).is_ok();
+        if visible && !self.told.contains(&patient) {
+            let entry = AuditEntry {
+                held_role: Some(held_role),
+                actor: &self.principal.name,
+                action: Action::ReadAlerts.name(),
+                done: true,
+                target: "/api/v1/alerts/stream",
+                patients: &[patient],
+                reason: None,
+                origin: self.origin.as_deref(),
+            };
+            audit::append(&mut transaction, &entry, now).await?;
+            let committed = transaction.commit().await;
+            committed.map_err(|source| Error::new("commit the log of a stream", source))?;
+            self.told.insert(patient);
+        }
+        self.seen.insert(patient, (visible, Instant::now()));
+        Ok(Some(visible))
     }
 
     async fn next_wanted(&mut self) -> Arc<AlertEvent> {
@@ -212,7 +252,7 @@ impl Follower {
     }
 
     async fn read_page(&self) -> Result<VecDeque<Arc<AlertEvent>>, ApiError> {
-        let mut connection = self.app.record().await?;
+        let mut connection = self.app.connection().await?;
         let page = transitions_after(&mut connection, self.position, PAGE).await?;
         Ok(page
             .into_iter()

@@ -9,8 +9,8 @@
 //!
 //! A rule that is always on may not be made less strict than its programme has it.
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Extension, Json};
 use chrono::{DateTime, SubsecRound, Utc};
 use homeward_alerts::plans::{Change, adjust};
 use homeward_record::PatientId;
@@ -18,8 +18,8 @@ use homeward_store::plans::PlanVersion;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
-use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 use crate::routes::App;
@@ -35,7 +35,7 @@ pub(crate) struct Adjustment {
 
 pub(crate) async fn put(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(adjustment): Body<Adjustment>,
@@ -47,10 +47,11 @@ pub(crate) async fn put(
         version: adjustment.version,
         definition: &adjustment.definition,
         until: adjustment.valid_until.map(|until| until.trunc_subsecs(6)),
-        author: &caller.name,
+        author: exchange.actor(),
         reason: &reason,
     };
-    Ok(Json(adjust(&app.pool, &change, &app.clock).await?))
+    let mut connection = exchange.connection().await;
+    Ok(Json(adjust(&mut connection, &change, &app.clock).await?))
 }
 
 #[cfg(test)]
@@ -384,7 +385,9 @@ mod tests {
             reason: "for good",
         };
         let clock = Clock::Fixed(today("14:00"));
-        adjust(app.pool(), &again, &clock).await.unwrap();
+        adjust(&mut *app.connection().await, &again, &clock)
+            .await
+            .unwrap();
         let alert = app.get("/api/v1/alerts/2").await.json();
         assert_eq!(
             (&alert["status"], &alert["ended_at"], &alert["cleared_at"]),

@@ -4,15 +4,15 @@
 //! is, the answer is 409. A rule that is always on stays (409). The rule's open alert is over with it, and says so.
 //! Answers the last version, which stays readable.
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Extension, Json};
 use homeward_alerts::plans::{TakingOut, take_out};
 use homeward_record::PatientId;
 use homeward_store::plans::PlanVersion;
 use serde::Deserialize;
 
+use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
-use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 use crate::routes::App;
@@ -26,7 +26,7 @@ pub(crate) struct Removal {
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
     Body(removal): Body<Removal>,
@@ -36,10 +36,11 @@ pub(crate) async fn delete(
         patient: path.value::<PatientId>("patient")?,
         code: path.text("code"),
         version: removal.version,
-        author: &caller.name,
+        author: exchange.actor(),
         reason: &reason,
     };
-    Ok(Json(take_out(&app.pool, &taking_out, &app.clock).await?))
+    let mut connection = exchange.connection().await;
+    Ok(Json(take_out(&mut connection, &taking_out, &app.clock).await?))
 }
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
             author: "Dr Ng",
             reason,
         };
-        adjust(app.pool(), &change, &Clock::Fixed(today(time)))
+        adjust(&mut *app.connection().await, &change, &Clock::Fixed(today(time)))
             .await
             .unwrap()
     }

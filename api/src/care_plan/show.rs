@@ -7,14 +7,13 @@
 //! `removal` says who took the rule out of the plan, and why.
 
 use axum::Json;
-use axum::extract::State;
 use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query, parsed};
-use crate::routes::App;
 use crate::series::require_patient;
 
 #[derive(Deserialize)]
@@ -31,16 +30,16 @@ pub(crate) struct CarePlan {
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
+    exchange: Exchange,
     path: Path,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<CarePlan>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let mut connection = app.record().await?;
+    let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let mut rules = load_versions(&mut connection, patient, None).await?;
     if parameters.history != Some(true) {
-        let now = app.clock.now();
+        let now = exchange.now();
         rules.retain(|version| version.is_in_force(now));
     }
     Ok(Json(CarePlan { patient, rules }))

@@ -21,6 +21,7 @@ async fn add_patient(connection: &mut PgConnection, stem: u32) -> PatientId {
         name: "Ada Simulated",
         born: NaiveDate::default(),
         organisation: None,
+        team: None,
     };
     add_patients(connection, &[new]).await.unwrap()[0]
 }
@@ -50,6 +51,7 @@ async fn patients_are_added_in_the_order_given_and_only_once() {
         name: "Ada Simulated",
         born: NaiveDate::default(),
         organisation,
+        team: None,
     };
     let patients: Vec<_> = numbers.iter().map(|number| new(number, Some(practice))).collect();
     let ids = add_patients(&mut connection, &patients).await.unwrap();

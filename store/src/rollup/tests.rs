@@ -32,6 +32,7 @@ impl World {
                 name: "Ada Simulated",
                 born: chrono::NaiveDate::default(),
                 organisation: None,
+                team: None,
             })
             .collect();
         let mut connection = database.pool().acquire().await.unwrap();

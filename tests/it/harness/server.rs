@@ -193,6 +193,7 @@ impl Server {
                 name: "A Patient",
                 born: NaiveDate::from_ymd_opt(1948, 7, 5).unwrap(),
                 organisation: None,
+                team: None,
             })
             .collect();
         let mut transaction = self.pool.begin().await.unwrap();

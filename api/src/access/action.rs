@@ -1,0 +1,98 @@
+//! What can be done through the interface.
+
+/// What a request does. Each route names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Action {
+    /// Reads readings, trends and summaries.
+    ReadReadings,
+    /// Marks readings as entered in error.
+    CorrectReadings,
+    /// Reads a care plan.
+    ReadCarePlan,
+    /// Changes a care plan.
+    ChangeCarePlan,
+    /// Tries rules on what was recorded.
+    TryRules,
+    /// Reads alerts, or follows them.
+    ReadAlerts,
+    /// Acknowledges, assigns, comments, snoozes or closes an alert.
+    WorkOnAlerts,
+    /// Reads who has seen a record.
+    ReadAccessLog,
+    /// Sees a record without a relationship, for a stated reason.
+    BreakGlass,
+    /// Looks into such accesses.
+    ReviewBreakGlass,
+}
+
+/// A FHIR resource and what is done with it, as SMART scopes name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) resource: &'static str,
+    pub(crate) write: bool,
+}
+
+impl Action {
+    /// Every action.
+    #[cfg(test)]
+    pub(crate) const ALL: [Action; 10] = [
+        Action::ReadReadings,
+        Action::CorrectReadings,
+        Action::ReadCarePlan,
+        Action::ChangeCarePlan,
+        Action::TryRules,
+        Action::ReadAlerts,
+        Action::WorkOnAlerts,
+        Action::ReadAccessLog,
+        Action::BreakGlass,
+        Action::ReviewBreakGlass,
+    ];
+
+    /// The name in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Action::ReadReadings => "read_readings",
+            Action::CorrectReadings => "correct_readings",
+            Action::ReadCarePlan => "read_care_plan",
+            Action::ChangeCarePlan => "change_care_plan",
+            Action::TryRules => "try_rules",
+            Action::ReadAlerts => "read_alerts",
+            Action::WorkOnAlerts => "work_on_alerts",
+            Action::ReadAccessLog => "read_access_log",
+            Action::BreakGlass => "break_glass",
+            Action::ReviewBreakGlass => "review_break_glass",
+        }
+    }
+
+    /// What of a patient's record it changes or shows; a token without this scope may not do it.
+    pub(crate) fn scope(self) -> Scope {
+        let (resource, write) = match self {
+            Action::ReadReadings => ("Observation", false),
+            Action::CorrectReadings => ("Observation", true),
+            Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
+            Action::ChangeCarePlan => ("CarePlan", true),
+            Action::ReadAlerts => ("DetectedIssue", false),
+            Action::WorkOnAlerts => ("DetectedIssue", true),
+            Action::ReadAccessLog => ("AuditEvent", false),
+            Action::BreakGlass | Action::ReviewBreakGlass => ("Consent", true),
+        };
+        Scope { resource, write }
+    }
+}
+
+/// What an action of the log means, in words for the patient.
+pub(crate) fn in_words(action: &str) -> &'static str {
+    match action {
+        "read_readings" => "looked at your readings",
+        "correct_readings" => "marked one of your readings as wrong",
+        "read_care_plan" => "looked at your care plan",
+        "change_care_plan" => "changed your care plan",
+        "try_rules" => "tried out alert rules on your past readings",
+        "read_alerts" => "looked at your alerts",
+        "work_on_alerts" => "did something about one of your alerts",
+        "read_access_log" => "looked at who has seen your record",
+        "break_glass" => "opened your record in an emergency, for a stated reason",
+        "review_break_glass" => "checked whether opening your record was right",
+        _ => "did something with your record",
+    }
+}

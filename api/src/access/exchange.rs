@@ -1,0 +1,208 @@
+//! One request and its answer: one transaction, in which the caller sees whom the caller may see, and one row of the
+//! log of reads and changes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use homeward_record::PatientId;
+use homeward_store::Error;
+use homeward_store::access::{act_as, basis_for};
+use homeward_store::audit::{self, AuditEntry};
+use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
+
+use super::may::{Decide, Denied, may};
+use super::{Action, Principal};
+use crate::error::ApiError;
+use crate::request::Path;
+use crate::routes::App;
+
+/// From where a request came: put into its extensions by whoever accepted the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin(pub(crate) IpAddr);
+
+/// A request that has been let in. Handlers take it as an argument.
+#[derive(Clone)]
+pub(crate) struct Exchange(Arc<Inner>);
+
+struct Inner {
+    principal: Principal,
+    action: Action,
+    now: DateTime<Utc>,
+    target: String,
+    origin: Option<String>,
+    transaction: AsyncMutex<Option<Transaction<'static, Postgres>>>,
+    noted: Mutex<Noted>,
+}
+
+/// What the log is to say.
+#[derive(Default)]
+struct Noted {
+    patients: BTreeSet<PatientId>,
+    reason: Option<String>,
+}
+
+impl Exchange {
+    /// Who calls.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// The name by which the record knows the caller.
+    pub(crate) fn actor(&self) -> &str {
+        &self.0.principal.name
+    }
+
+    /// The time of the request.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.0.now
+    }
+
+    /// From where the request came.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        self.0.origin.as_deref()
+    }
+
+    /// The request's transaction, which commits when the handler has succeeded. Only one task has it at a time.
+    pub(crate) async fn connection(&self) -> MappedMutexGuard<'_, PgConnection> {
+        let transaction = self.0.transaction.lock().await;
+        MutexGuard::map(transaction, |transaction| {
+            let transaction = transaction.as_mut();
+            &mut **transaction.expect("the transaction lasts as long as its handler")
+        })
+    }
+
+    /// Notes whose record the answer is about, where the path does not say.
+    pub(crate) fn note_patients(&self, patients: impl IntoIterator<Item = PatientId>) {
+        self.noted().patients.extend(patients);
+    }
+
+    /// Notes the reason that the caller states.
+    pub(crate) fn note_reason(&self, reason: &str) {
+        self.noted().reason = Some(reason.to_owned());
+    }
+
+    /// Makes sure that the caller may do to this patient what the request does, and notes the patient.
+    pub(crate) async fn require(&self, patient: PatientId) -> Result<(), ApiError> {
+        let held_role = self.0.principal.acts_as.id;
+        let basis = basis_for(&mut *self.connection().await, held_role, patient, self.0.now).await?;
+        self.note_patients([patient]);
+        may(&self.0.principal, self.0.action, Some(basis)).map_err(|denied| refusal(denied, Some(patient)))
+    }
+
+    fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
+        self.0.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take(&self) -> Option<Transaction<'static, Postgres>> {
+        self.0.transaction.lock().await.take()
+    }
+
+    /// Writes down what was done, and commits it.
+    async fn conclude(&self) -> Result<(), ApiError> {
+        let Some(mut transaction) = self.take().await else {
+            return Ok(());
+        };
+        let Noted { patients, reason } = std::mem::take(&mut *self.noted());
+        let entry = AuditEntry {
+            held_role: Some(self.0.principal.acts_as.id),
+            actor: &self.0.principal.name,
+            action: self.0.action.name(),
+            done: true,
+            target: &self.0.target,
+            patients: &patients.into_iter().collect::<Vec<_>>(),
+            reason: reason.as_deref(),
+            origin: self.origin(),
+        };
+        audit::append(&mut transaction, &entry, self.0.now).await?;
+        let committed = transaction.commit().await;
+        Ok(committed.map_err(|source| Error::new("commit a request", source))?)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Exchange {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Exchange, ApiError> {
+        let exchange = parts.extensions.get::<Exchange>().cloned();
+        Ok(exchange.expect("every route with a handler of exchanges passes `access::pass`"))
+    }
+}
+
+/// What every route under `/api` passes: see [`super`].
+pub(crate) async fn pass(
+    State((app, action, decide)): State<(App, Action, Decide)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let now = app.clock.now();
+    let mut transaction = app.begin().await?;
+    let principal = Principal::of(&mut transaction, &parts.headers, now).await?;
+    let target = parts.uri.path().to_owned();
+    let origin = parts
+        .extensions
+        .get::<Origin>()
+        .map(|origin| origin.0.to_string());
+    let path = Path::from_request_parts(&mut parts, &()).await?;
+    // What is no number names no patient; the handler says so.
+    let patient = path.value::<PatientId>("patient").ok();
+    let held_role = principal.acts_as.id;
+    let basis = match patient {
+        Some(patient) => Some(basis_for(&mut transaction, held_role, patient, now).await?),
+        None => None,
+    };
+    if let Err(denied) = decide(&principal, action, basis) {
+        let entry = AuditEntry {
+            held_role: Some(held_role),
+            actor: &principal.name,
+            action: action.name(),
+            done: false,
+            target: &target,
+            patients: patient.as_slice(),
+            reason: None,
+            origin: origin.as_deref(),
+        };
+        audit::append(&mut transaction, &entry, now).await?;
+        let committed = transaction.commit().await;
+        committed.map_err(|source| Error::new("commit a refusal", source))?;
+        return Err(refusal(denied, patient));
+    }
+    act_as(&mut transaction, held_role, patient, now).await?;
+    let exchange = Exchange(Arc::new(Inner {
+        principal,
+        action,
+        now,
+        target,
+        origin,
+        transaction: AsyncMutex::new(Some(transaction)),
+        noted: Mutex::new(Noted {
+            patients: patient.into_iter().collect(),
+            reason: None,
+        }),
+    }));
+    parts.extensions.insert(exchange.clone());
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if response.status().is_success() {
+        exchange.conclude().await?;
+    } else {
+        // Rolled back by its end.
+        drop(exchange.take().await);
+    }
+    Ok(response.into_response())
+}
+
+fn refusal(denied: Denied, patient: Option<PatientId>) -> ApiError {
+    match (denied, patient) {
+        (Denied::NoReason, Some(patient)) => ApiError::NotFound(format!("there is no patient {patient}")),
+        (Denied::NoReason, None) => ApiError::NotFound("there is no such patient".to_owned()),
+        (Denied::Role, _) => ApiError::Forbidden("nobody in your role may do this"),
+        (Denied::Scope, _) => ApiError::Forbidden("the token is not for this: its scopes do not include it"),
+    }
+}

@@ -1,0 +1,18 @@
+//! Who calls, what they may do, and that it is written down.
+//!
+//! Every route under `/api` has an [`Action`] and passes [`exchange::pass`]: it finds out who calls, asks [`may`] — the one
+//! place that decides — and lets the handler work in a transaction that sees only whom the caller may see. When the
+//! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
+//! answered; when it has not, nothing has happened.
+
+mod action;
+mod exchange;
+mod may;
+mod principal;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use action::{Action, in_words};
+pub(crate) use exchange::{Exchange, Origin, pass};
+pub(crate) use may::{Decide, may};
+pub(crate) use principal::Principal;

@@ -1,0 +1,607 @@
+//! Every route and every role, with a reason on file and without; and what holds when nobody asks for one.
+
+use axum::http::{Method, StatusCode};
+use homeward_record::{DeviceId, Metric, PatientId};
+use homeward_store::access::{Role, act_as, basis_for, default_team, enrol, visible_to};
+use homeward_store::admin::{add_organisation, add_token};
+use homeward_store::audit;
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use super::may::does;
+use crate::routes::api_routes;
+use crate::testing::{TestApp, at, now};
+
+/// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
+/// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
+const TABLE: [(&str, &str, &str); 20] = [
+    ("GET", "/api/v1/patients/{patient}/trends/{type}", "PMLCG..I"),
+    ("GET", "/api/v1/patients/{patient}/readings", "PMLCG..I"),
+    ("GET", "/api/v1/patients/{patient}/glucose-summary", "PMLCG..I"),
+    (
+        "POST",
+        "/api/v1/patients/{patient}/readings/entered-in-error",
+        ".MLC...I",
+    ),
+    ("GET", "/api/v1/patients/{patient}/care-plan", "PMLCG..I"),
+    ("PUT", "/api/v1/patients/{patient}/care-plan/{code}", "..LC...."),
+    (
+        "DELETE",
+        "/api/v1/patients/{patient}/care-plan/{code}",
+        "..LC....",
+    ),
+    ("GET", "/api/v1/patients/{patient}/access-log", "P....O.."),
+    ("GET", "/api/v1/alerts", "PMLCG..I"),
+    ("GET", "/api/v1/alerts/stream", "PMLCG..I"),
+    ("GET", "/api/v1/alerts/{alert}", "PMLCG..I"),
+    ("POST", "/api/v1/alerts/{alert}/acknowledge", ".MLC...I"),
+    ("POST", "/api/v1/alerts/{alert}/assign", ".MLC...I"),
+    ("POST", "/api/v1/alerts/{alert}/comment", ".MLC...I"),
+    ("POST", "/api/v1/alerts/{alert}/snooze", ".MLC...I"),
+    ("POST", "/api/v1/alerts/{alert}/close", ".MLC...I"),
+    ("POST", "/api/v1/rules/dry-run", ".MLCG..."),
+    ("POST", "/api/v1/break-glass", ".MLC...."),
+    ("GET", "/api/v1/break-glass", ".....O.."),
+    ("POST", "/api/v1/break-glass/{break_glass}/review", ".....O.."),
+];
+
+fn may_use(method: &Method, path: &str, role: Role) -> bool {
+    let row = TABLE.iter().find(|row| (row.0, row.1) == (method.as_str(), path));
+    let (.., roles) = row.unwrap_or_else(|| panic!("nobody has said who may use {method} {path}"));
+    let index = Role::ALL.iter().position(|other| *other == role).unwrap();
+    roles.as_bytes()[index] != b'.'
+}
+
+/// Two patients, of whom everybody here has a reason to see the first and nobody to see the second; each has a reading
+/// and an alert, which has the patient's number among these two.
+struct Ward {
+    app: TestApp,
+    practice: i64,
+    team: i64,
+    known: PatientId,
+    unknown: PatientId,
+}
+
+impl Ward {
+    async fn open(app: TestApp) -> Ward {
+        let mut connection = app.connection().await;
+        let practice = add_organisation(&mut connection, "gp_practice", "High Street")
+            .await
+            .unwrap();
+        let team = add_organisation(&mut connection, "care_team", "North")
+            .await
+            .unwrap();
+        let others = add_organisation(&mut connection, "care_team", "South")
+            .await
+            .unwrap();
+        drop(connection);
+        let known = app.add_patient_of(Some(practice), Some(team)).await;
+        let unknown = app.add_patient_of(None, Some(others)).await;
+        for patient in [known, unknown] {
+            let rule = app.add_rule(patient).await;
+            let reading = (Metric::HeartRate, at("2026-11-22T11:00:00Z"), 72.0);
+            app.store(patient, DeviceId(10_001), &[reading]).await;
+            app.raise(patient, rule, "high", false).await;
+        }
+        Ward {
+            app,
+            practice,
+            team,
+            known,
+            unknown,
+        }
+    }
+
+    /// The token of somebody in a role who has a reason to see the first patient, if the role can have one.
+    async fn token_of(&self, role: Role) -> String {
+        let organisation = match role {
+            Role::CareTeamMember | Role::CareTeamLead | Role::Integrator => Some(self.team),
+            Role::GpClinician | Role::GpManager => Some(self.practice),
+            Role::Patient | Role::PrivacyOfficer | Role::Administrator => None,
+        };
+        let patient = (role == Role::Patient).then_some(self.known);
+        self.app.token_of(role, organisation, patient).await
+    }
+}
+
+fn filled(path: &str, patient: i64, alert: i64) -> String {
+    path.replace("{patient}", &patient.to_string())
+        .replace("{alert}", &alert.to_string())
+        .replace("{type}", "heart_rate")
+        .replace("{code}", "glucose-very-low")
+        .replace("{break_glass}", "1")
+}
+
+#[tokio::test]
+async fn every_role_may_use_the_routes_that_the_table_says_and_no_other() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let routes = api_routes();
+    assert_eq!(routes.len(), TABLE.len());
+    for role in Role::ALL {
+        let token = ward.token_of(role).await;
+        for route in &routes {
+            let allowed = may_use(&route.method, route.path, role);
+            assert_eq!(
+                does(role, route.action),
+                allowed,
+                "{role} {} {}",
+                route.method,
+                route.path
+            );
+            let path = filled(route.path, ward.known.0, 1);
+            let status = ward.app.status_as(&token, &route.method, &path).await;
+            let what = format!("{role} {} {path}: {status}", route.method);
+            match allowed {
+                // What is missing then is a body, or a break-glass to review.
+                true => assert!(
+                    status.is_success()
+                        || status == StatusCode::BAD_REQUEST
+                        || (status == StatusCode::NOT_FOUND && path.ends_with("/review")),
+                    "{what}"
+                ),
+                false => assert_eq!(status, StatusCode::FORBIDDEN, "{what}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_reason_on_file_a_patient_is_not_there() {
+    let ward = Ward::open(TestApp::start().await).await;
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::PrivacyOfficer) {
+        let token = ward.token_of(role).await;
+        let routes = api_routes();
+        let of_one = |path: &str| path.contains("{patient}") || path.contains("{alert}");
+        for route in routes
+            .iter()
+            .filter(|route| of_one(route.path) && does(role, route.action))
+        {
+            let ask = async |patient: i64, alert: i64| {
+                // A body that every one of these routes can read.
+                let body = json!({});
+                let path = filled(route.path, patient, alert);
+                let answer = ward.app.send_as(&token, &route.method, &path, Some(&body)).await;
+                (
+                    answer.status,
+                    answer
+                        .body
+                        .replace(&patient.to_string(), "*")
+                        .replace(&alert.to_string(), "*"),
+                )
+            };
+            let unseen = ask(ward.unknown.0, 2).await;
+            assert_eq!(
+                unseen,
+                ask(7777, 8888).await,
+                "{role} {} {}",
+                route.method,
+                route.path
+            );
+            if route.path.contains("{patient}") {
+                assert_eq!(unseen.0, StatusCode::NOT_FOUND, "{role} {}", route.path);
+            }
+        }
+        if does(role, super::Action::ReadAlerts) {
+            let listed = ward
+                .app
+                .send_as(&token, &Method::GET, "/api/v1/alerts", None)
+                .await
+                .json();
+            let of: Vec<&Value> = listed["alerts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|alert| &alert["patient"])
+                .collect();
+            assert_eq!(of, [&json!(ward.known)], "{role}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn row_level_security_holds_when_nobody_asks_for_a_reason() {
+    let ward = Ward::open(TestApp::start_deciding_by(|_, _, _| Ok(()), |_| {}).await).await;
+    for role in Role::ALL {
+        let token = ward.token_of(role).await;
+        for path in ["trends/heart_rate", "readings", "glucose-summary", "care-plan"] {
+            let path = format!("/api/v1/patients/{}/{path}", ward.unknown);
+            let status = ward.app.status_as(&token, &Method::GET, &path).await;
+            // An administrator may know that the patient exists, and finds nothing.
+            match role {
+                Role::Administrator => {
+                    let answer = ward.app.send_as(&token, &Method::GET, &path, None).await;
+                    assert!(
+                        !answer.body.contains("72.0") && !answer.body.contains("glucose-very-low"),
+                        "{path}"
+                    );
+                }
+                _ => assert_eq!(status, StatusCode::NOT_FOUND, "{role} {path}"),
+            }
+        }
+        for path in ["/api/v1/alerts/2", "/api/v1/alerts/2/acknowledge"] {
+            let method = if path.ends_with('2') {
+                Method::GET
+            } else {
+                Method::POST
+            };
+            let status = ward.app.status_as(&token, &method, path).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{role} {path}");
+        }
+    }
+}
+
+/// Tables with a column of a patient that row-level security need not watch: who holds a role is no secret.
+const UNWATCHED: [&str; 2] = ["gate_change", "held_role"];
+
+#[tokio::test]
+async fn every_table_about_a_patient_is_behind_row_level_security() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let tables: Vec<(String, bool, bool)> = sqlx::query_as(
+        "SELECT relname::text, relrowsecurity, has_table_privilege('homeward_api', pg_class.oid, 'SELECT')
+         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid JOIN pg_namespace ON relnamespace = pg_namespace.oid
+         WHERE attname = 'patient_id' AND relkind IN ('r', 'p') AND nspname = 'public' ORDER BY 1",
+    )
+    .fetch_all(ward.app.pool())
+    .await
+    .unwrap();
+    assert!(tables.len() > 12, "{tables:?}");
+    let held_role: i64 =
+        sqlx::query_scalar("SELECT held_role_id FROM held_role WHERE role = 'care_team_lead' LIMIT 1")
+            .fetch_one(ward.app.pool())
+            .await
+            .unwrap();
+    let requests = ward.app.database.pool_for_requests();
+    for (table, secured, readable) in tables
+        .iter()
+        .filter(|(table, ..)| !UNWATCHED.contains(&table.as_str()))
+    {
+        assert!(secured, "{table} has no row-level security");
+        if !readable {
+            continue;
+        }
+        let mut transaction = requests.begin().await.unwrap();
+        act_as(&mut transaction, held_role, Some(ward.unknown), now())
+            .await
+            .unwrap();
+        let count = format!("SELECT count(*) FROM {table} WHERE patient_id = {}", ward.unknown);
+        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(seen, 0, "{table}");
+    }
+    // Chunks are tables too: nobody gets at them but through the hypertable.
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class JOIN pg_namespace ON relnamespace = pg_namespace.oid
+         WHERE nspname = '_timescaledb_internal' AND relkind = 'r'
+             AND has_table_privilege('homeward_api', pg_class.oid, 'SELECT') AND NOT relrowsecurity
+             AND has_schema_privilege('homeward_api', nspname, 'USAGE')",
+    )
+    .fetch_all(ward.app.pool())
+    .await
+    .unwrap();
+    assert_eq!(open, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_relationship_begins_and_ends() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let mut connection = ward.app.connection().await;
+    let team = default_team(&mut connection).await.unwrap();
+    let token = ward.app.token_of(Role::CareTeamMember, Some(team), None).await;
+    let held_role: i64 = token.trim_start_matches("token-").parse().unwrap();
+    let path = format!("/api/v1/patients/{}/readings", ward.known);
+    let status = async || ward.app.status_as(&token, &Method::GET, &path).await.as_u16();
+
+    assert_eq!(status().await, 404);
+    enrol(&mut connection, &[ward.known], team, "Dr Ng", now())
+        .await
+        .unwrap();
+    assert_eq!(status().await, 200);
+    assert_eq!(
+        visible_to(&mut connection, held_role, now()).await.unwrap(),
+        [ward.known]
+    );
+    // The patient shares no longer with this team, and then does again.
+    for (shared, expected) in [(false, 404), (true, 200)] {
+        sqlx::query(
+            "INSERT INTO sharing_choice (patient_id, organisation_id, shared, effective_from, made_by, made_at)
+             VALUES ($1, $2, $3, $4, 'Ada', $4)",
+        )
+        .bind(ward.known.0)
+        .bind(team)
+        .bind(shared)
+        .bind(now())
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+        assert_eq!(status().await, expected);
+    }
+    homeward_store::access::end_enrolment(&mut connection, ward.known, team, "Dr Ng", now())
+        .await
+        .unwrap();
+    assert_eq!(status().await, 404);
+    homeward_store::access::end_role(&mut connection, held_role, now())
+        .await
+        .unwrap();
+    assert_eq!(status().await, 401);
+    assert_eq!(
+        basis_for(&mut connection, held_role, ward.known, now())
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn breaking_the_glass_is_for_a_reason_for_a_time_and_seen_by_the_patient() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let clinician = ward.token_of(Role::GpClinician).await;
+    let officer = ward.token_of(Role::PrivacyOfficer).await;
+    let patient = ward.app.token_of(Role::Patient, None, Some(ward.unknown)).await;
+    let nhs_number: String = sqlx::query_scalar("SELECT nhs_number FROM patient WHERE patient_id = $1")
+        .bind(ward.unknown.0)
+        .fetch_one(ward.app.pool())
+        .await
+        .unwrap();
+    let app = &ward.app;
+    let readings = format!("/api/v1/patients/{}/readings", ward.unknown);
+    assert_eq!(app.status_as(&clinician, &Method::GET, &readings).await, 404);
+    let ask = async |body: &Value| {
+        app.send_as(&clinician, &Method::POST, "/api/v1/break-glass", Some(body))
+            .await
+    };
+    for (body, status) in [
+        (
+            json!({"nhs_number": nhs_number, "born": "1970-01-01", "reason": "because"}),
+            400,
+        ),
+        (
+            json!({"nhs_number": "1234567890", "born": "1970-01-01", "reason": "found collapsed"}),
+            400,
+        ),
+        (
+            json!({"nhs_number": nhs_number, "born": "1970-01-02", "reason": "found collapsed"}),
+            404,
+        ),
+    ] {
+        assert_eq!(ask(&body).await.status, status, "{body}");
+    }
+    let body =
+        json!({"nhs_number": nhs_number, "born": "1970-01-01", "reason": "found collapsed, no relative"});
+    let broken = ask(&body).await.json();
+    assert_eq!(
+        broken,
+        json!({"id": 1, "patient": ward.unknown, "until": "2026-11-22T16:00:00Z"})
+    );
+    // It is for looking.
+    assert_eq!(app.status_as(&clinician, &Method::GET, &readings).await, 200);
+    assert_eq!(
+        app.status_as(&clinician, &Method::POST, &format!("{readings}/entered-in-error"))
+            .await,
+        403
+    );
+
+    let log = format!("/api/v1/patients/{}/access-log", ward.unknown);
+    let seen = app.send_as(&patient, &Method::GET, &log, None).await.json();
+    let told: Vec<&str> = seen["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["text"].as_str().unwrap())
+        .collect();
+    assert_snapshot!(told.join("\n"), @"");
+
+    let listed = app
+        .send_as(&officer, &Method::GET, "/api/v1/break-glass", None)
+        .await
+        .json();
+    assert_eq!(listed["break_glass"][0]["reason"], "found collapsed, no relative");
+    let finding = json!({"finding": "justified"});
+    let reviewed = app
+        .send_as(
+            &officer,
+            &Method::POST,
+            "/api/v1/break-glass/1/review",
+            Some(&finding),
+        )
+        .await
+        .json();
+    assert_eq!(
+        (&reviewed["finding"], &reviewed["reviewed_by"]),
+        (&json!("justified"), &json!("privacy_officer"))
+    );
+}
+
+#[tokio::test]
+async fn a_glass_that_was_broken_is_whole_again() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let token = ward.token_of(Role::CareTeamLead).await;
+    let held_role: i64 = token.trim_start_matches("token-").parse().unwrap();
+    let until = now() - chrono::TimeDelta::seconds(1);
+    let mut connection = ward.app.connection().await;
+    let times = (until - chrono::TimeDelta::hours(4), until);
+    homeward_store::break_glass::break_glass(
+        &mut connection,
+        held_role,
+        ward.unknown,
+        "found collapsed",
+        times,
+    )
+    .await
+    .unwrap();
+    let path = format!("/api/v1/patients/{}/readings", ward.unknown);
+    assert_eq!(ward.app.status_as(&token, &Method::GET, &path).await, 404);
+}
+
+#[tokio::test]
+async fn every_answer_is_in_the_log_and_every_edit_of_the_log_is_found() {
+    let ward = Ward::open(TestApp::start().await).await;
+    let token = ward.token_of(Role::CareTeamMember).await;
+    let readings = |patient| format!("/api/v1/patients/{patient}/readings");
+    for path in [
+        readings(ward.known),
+        readings(ward.unknown),
+        "/api/v1/alerts".to_owned(),
+        readings(ward.known),
+    ] {
+        ward.app.send_as(&token, &Method::GET, &path, None).await;
+    }
+    let bad = format!("{}?limit=x", readings(ward.known));
+    ward.app.send_as(&token, &Method::GET, &bad, None).await;
+    let rows: Vec<(String, String, Vec<i64>, Vec<String>)> =
+        sqlx::query_as("SELECT action, outcome, patients, bases FROM audit_event ORDER BY sequence")
+            .fetch_all(ward.app.pool())
+            .await
+            .unwrap();
+    let row = |action: &str, outcome: &str, patient: PatientId, basis: &str| {
+        (
+            action.to_owned(),
+            outcome.to_owned(),
+            vec![patient.0],
+            vec![basis.to_owned()],
+        )
+    };
+    assert_eq!(
+        rows,
+        [
+            row("read_readings", "done", ward.known, "enrolment"),
+            row("read_readings", "refused", ward.unknown, "none"),
+            row("read_alerts", "done", ward.known, "enrolment"),
+            row("read_readings", "done", ward.known, "enrolment"),
+        ]
+    );
+
+    let mut connection = ward.app.connection().await;
+    let good = audit::verify(&mut connection, None).await.unwrap();
+    assert_eq!((good.rows, &good.fault), (4, &None));
+    let (sequence, hash) = &good.head;
+    let noted = Some((*sequence, hash.as_str()));
+    assert_eq!(audit::verify(&mut connection, noted).await.unwrap().fault, None);
+
+    // Nobody who answers requests can write it, and nobody at all can change it by mistake.
+    let requests = ward.app.database.pool_for_requests();
+    for statement in [
+        "DELETE FROM audit_event",
+        "UPDATE audit_event SET actor = 'x'",
+        "UPDATE audit_head SET sequence = 0",
+    ] {
+        sqlx::query(statement).execute(&requests).await.unwrap_err();
+    }
+    sqlx::query("DELETE FROM audit_event")
+        .execute(&mut *connection)
+        .await
+        .unwrap_err();
+
+    // Whoever owns the database can, and is found out.
+    sqlx::query("ALTER TABLE audit_event DISABLE TRIGGER audit_is_append_only")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    for (statement, fault) in [
+        (
+            "UPDATE audit_event SET actor = 'nobody' WHERE sequence = 2",
+            "row 2 was changed after it was written",
+        ),
+        (
+            "UPDATE audit_event SET patients = '{7}' WHERE sequence = 1",
+            "row 1 was changed after it was written",
+        ),
+        (
+            "UPDATE audit_event SET at = at + interval '1 s' WHERE sequence = 3",
+            "row 3 was changed after it was written",
+        ),
+        (
+            "UPDATE audit_event SET reason = 'x' WHERE sequence = 3",
+            "row 3 was changed after it was written",
+        ),
+        ("DELETE FROM audit_event WHERE sequence = 2", "row 2 is missing"),
+        ("DELETE FROM audit_event WHERE sequence = 4", "row 4 is missing"),
+        ("DELETE FROM audit_event", "row 1 is missing"),
+        (
+            "UPDATE audit_event SET sequence = sequence + 1 WHERE sequence = 4",
+            "row 4 is missing",
+        ),
+    ] {
+        let mut transaction = ward.app.pool().begin().await.unwrap();
+        sqlx::query(statement).execute(&mut *transaction).await.unwrap();
+        let found = audit::verify(&mut transaction, None).await.unwrap();
+        assert_eq!(found.fault.as_deref(), Some(fault), "{statement}");
+    }
+    // Also who makes the head fit, by whoever noted it.
+    let mut transaction = ward.app.pool().begin().await.unwrap();
+    sqlx::query("DELETE FROM audit_event WHERE sequence = 4")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    sqlx::query(
+        "UPDATE audit_head SET sequence = 3, hash = (SELECT hash FROM audit_event WHERE sequence = 3)",
+    )
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    assert_eq!(audit::verify(&mut transaction, None).await.unwrap().fault, None);
+    let found = audit::verify(&mut transaction, noted).await.unwrap();
+    assert_eq!(found.fault.as_deref(), Some("row 4, which was noted, is missing"));
+}
+
+#[tokio::test]
+async fn nothing_is_answered_without_a_token_and_a_token_is_good_until_it_is_revoked_or_over() {
+    let app = TestApp::start().await;
+    for route in api_routes() {
+        let path = route.path.replace(['{', '}'], "");
+        assert_eq!(app.status_as("", &route.method, &path).await, 401, "{path}");
+    }
+    let mut connection = app.connection().await;
+    let id = add_token(&mut connection, "a dashboard", "secret").await.unwrap();
+    let status = async |header: &str| {
+        let request = axum::http::Request::get("/api/v1/alerts").header("Authorization", header);
+        app.send(request).await.status.as_u16()
+    };
+    for (header, expected) in [
+        ("Bearer secret", 200),
+        ("bearer  secret", 200),
+        ("Bearer Secret", 401),
+        ("Bearer secret ", 401),
+        ("Bearer ", 401),
+        ("Bearer", 401),
+        ("Basic secret", 401),
+        ("secret", 401),
+        ("", 401),
+    ] {
+        assert_eq!(status(header).await, expected, "{header:?}");
+    }
+    for (over, expected) in [(now() + chrono::TimeDelta::seconds(1), 200), (now(), 401)] {
+        sqlx::query("UPDATE api_token SET expires_at = $2 WHERE api_token_id = $1")
+            .bind(id)
+            .bind(over)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(status("Bearer secret").await, expected);
+    }
+    sqlx::query("UPDATE api_token SET expires_at = NULL")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    assert_eq!(status("Bearer secret").await, 200);
+    homeward_store::admin::revoke_token(&mut connection, id, now())
+        .await
+        .unwrap();
+    assert_eq!(status("Bearer secret").await, 401);
+}
+
+#[tokio::test]
+async fn a_missing_token_and_a_wrong_one_are_told_apart_for_programs() {
+    let app = TestApp::start().await;
+    let none = app.send(axum::http::Request::get("/api/v1/alerts")).await;
+    assert_eq!(none.headers["www-authenticate"], r#"Bearer realm="homeward""#);
+    let wrong = app.send_as("x", &Method::GET, "/api/v1/alerts", None).await;
+    assert_eq!(
+        wrong.headers["www-authenticate"],
+        r#"Bearer realm="homeward", error="invalid_token""#
+    );
+    let problem: Value = serde_json::from_str(&wrong.body).unwrap();
+    assert_eq!(problem["detail"], "the token is unknown or was revoked");
+}

@@ -1,0 +1,126 @@
+//! `GET /api/v1/patients/{patient}/access-log`: who has seen or changed a patient's record, the latest first.
+//!
+//! For the patient, whoever the patient has named, and privacy officers. Parameters: `limit` (1 to 500; 50), `after`
+//! (the `next` of the page before, which is `null` on the last). Each entry says it in one sentence, and in fields: who,
+//! in which role and organisation, what, the reason on file then (`self`, `proxy`, `registration`, `enrolment`,
+//! `break_glass`, or `none`: refused), the reason that was stated, and from where.
+
+use axum::Json;
+use chrono::{DateTime, Utc};
+use homeward_record::PatientId;
+use homeward_store::access::Role;
+use homeward_store::audit::{Access, accesses};
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Exchange, in_words};
+use crate::error::ApiError;
+use crate::request::{Limit, Path, Query, parsed};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameters {
+    #[serde(default, deserialize_with = "parsed")]
+    limit: Option<Limit<50, 500>>,
+    #[serde(default, deserialize_with = "parsed")]
+    after: Option<i64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Page {
+    patient: PatientId,
+    entries: Vec<Entry>,
+    /// What `after` has to be for the next page.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: i64,
+    at: DateTime<Utc>,
+    text: String,
+    who: String,
+    role: Option<String>,
+    organisation: Option<String>,
+    action: String,
+    done: bool,
+    basis: String,
+    reason: Option<String>,
+    origin: Option<String>,
+}
+
+pub(crate) async fn get(
+    exchange: Exchange,
+    path: Path,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Page>, ApiError> {
+    let patient: PatientId = path.value("patient")?;
+    let Limit(limit) = parameters.limit.unwrap_or_default();
+    let mut connection = exchange.connection().await;
+    let mut found = accesses(&mut connection, patient, parameters.after, limit + 1).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| last.sequence.to_string());
+    Ok(Json(Page {
+        patient,
+        entries: found.into_iter().map(entry).collect(),
+        next,
+    }))
+}
+
+fn entry(access: Access) -> Entry {
+    Entry {
+        id: access.sequence,
+        at: access.at,
+        text: sentence(&access),
+        who: access.actor,
+        role: access.role,
+        organisation: access.organisation,
+        action: access.action,
+        done: access.done,
+        basis: access.basis,
+        reason: access.reason,
+        origin: access.origin,
+    }
+}
+
+/// What happened, as one says it to the patient.
+fn sentence(access: &Access) -> String {
+    let role = access.role.as_deref().and_then(|role| role.parse().ok());
+    let who = match (role.map(role_in_words), &access.organisation) {
+        (Some(role), Some(organisation)) => format!("{} ({role}, {organisation})", access.actor),
+        (Some(role), None) => format!("{} ({role})", access.actor),
+        (None, _) => access.actor.clone(),
+    };
+    let what = in_words(&access.action);
+    if !access.done {
+        return format!("{who} was refused: they tried what would have meant that they {what}.");
+    }
+    let why = match access.basis.as_str() {
+        "self" => "you, signed in yourself".to_owned(),
+        "proxy" => "you named them to see your record".to_owned(),
+        "registration" => "you are registered with them".to_owned(),
+        "enrolment" => "they look after you at home".to_owned(),
+        "break_glass" => "they stated a reason to open your record".to_owned(),
+        _ => "they look after who looks at records".to_owned(),
+    };
+    match &access.reason {
+        Some(reason) => format!("{who} {what}: {reason}. Why they may: {why}."),
+        None => format!("{who} {what}. Why they may: {why}."),
+    }
+}
+
+fn role_in_words(role: Role) -> &'static str {
+    match role {
+        Role::Patient => "patient",
+        Role::CareTeamMember => "care team",
+        Role::CareTeamLead => "care team lead",
+        Role::GpClinician => "doctor or nurse",
+        Role::GpManager => "practice manager",
+        Role::PrivacyOfficer => "privacy officer",
+        Role::Administrator => "administrator",
+        Role::Integrator => "computer program",
+    }
+}

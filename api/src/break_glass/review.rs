@@ -1,0 +1,56 @@
+//! `GET /api/v1/break-glass`: what was opened without a relationship, what nobody has looked into yet first.
+//! `POST /api/v1/break-glass/{break_glass}/review`: what a privacy officer found.
+
+use axum::Json;
+use homeward_store::break_glass::{BreakGlass, list, review};
+use serde::{Deserialize, Serialize};
+
+use crate::access::Exchange;
+use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
+use crate::error::ApiError;
+use crate::request::{Body, Path, Query};
+
+/// The most that is listed: a list that is longer is a matter of its own.
+const MOST: i64 = 500;
+
+#[derive(Serialize)]
+pub(crate) struct Listed {
+    break_glass: Vec<BreakGlass>,
+}
+
+/// The body of a review: `{"finding": "Justified: emergency admission"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finding {
+    finding: String,
+}
+
+pub(crate) async fn get(
+    exchange: Exchange,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<Listed>, ApiError> {
+    let break_glass = list(&mut *exchange.connection().await, MOST).await?;
+    exchange.note_patients(break_glass.iter().map(|one| one.patient));
+    Ok(Json(Listed { break_glass }))
+}
+
+pub(crate) async fn post(
+    exchange: Exchange,
+    path: Path,
+    Query(NoParameters {}): Query<NoParameters>,
+    Body(body): Body<Finding>,
+) -> Result<Json<BreakGlass>, ApiError> {
+    let id: i64 = path.value("break_glass")?;
+    let finding = text("finding", &body.finding, TEXT_LENGTH)?;
+    let reviewed = review(
+        &mut *exchange.connection().await,
+        id,
+        (exchange.actor(), &finding),
+        exchange.now(),
+    )
+    .await?;
+    let reviewed = reviewed.ok_or_else(|| ApiError::NotFound(format!("there is no break-glass {id}")))?;
+    exchange.note_patients([reviewed.patient]);
+    exchange.note_reason(&finding);
+    Ok(Json(reviewed))
+}

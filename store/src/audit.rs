@@ -1,0 +1,212 @@
+//! The log of reads and changes: who saw or changed whose record, why, when and from where.
+//!
+//! Each row's hash covers its fields and the hash of the row before it, so that a row that was edited, taken out or
+//! put in is found by [`verify`]. Whoever can write to the whole database can also compute all hashes anew: note the
+//! head that `verify` answers somewhere else, and compare.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use homeward_record::PatientId;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use crate::Error;
+
+/// What is noted of a request.
+#[derive(Clone, Debug)]
+pub struct AuditEntry<'a> {
+    /// What it acts as; `None` where nobody was let in.
+    pub held_role: Option<i64>,
+    /// Who, by name.
+    pub actor: &'a str,
+    /// What, by the name of an action.
+    pub action: &'a str,
+    /// It was answered; else it was refused.
+    pub done: bool,
+    /// The path.
+    pub target: &'a str,
+    /// Whose record.
+    pub patients: &'a [PatientId],
+    /// The reason that was stated.
+    pub reason: Option<&'a str>,
+    /// From where: an address of the network.
+    pub origin: Option<&'a str>,
+}
+
+/// Appends to the log, for what the transaction is about; its last statement, since it lets one writer at a time
+/// through until the commit. Notes the reason on file for each patient. Answers the number of the row.
+pub async fn append(
+    connection: &mut PgConnection,
+    entry: &AuditEntry<'_>,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9) AS "sequence!""#,
+        entry.held_role,
+        entry.actor,
+        entry.action,
+        if entry.done { "done" } else { "refused" },
+        entry.target,
+        &entry.patients.iter().map(|patient| patient.0).collect::<Vec<_>>(),
+        entry.reason,
+        entry.origin,
+        now
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("write the log of reads and changes", source))
+}
+
+/// A row of the log about one patient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// Its number: a later one was written later.
+    pub sequence: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who, by name.
+    pub actor: String,
+    /// In which role; `None` where nobody was let in.
+    pub role: Option<String>,
+    /// The name of the role's organisation.
+    pub organisation: Option<String>,
+    /// What.
+    pub action: String,
+    /// It was answered; else it was refused.
+    pub done: bool,
+    /// The reason on file then; `none` where there was none.
+    pub basis: String,
+    /// The reason that was stated.
+    pub reason: Option<String>,
+    /// From where.
+    pub origin: Option<String>,
+}
+
+/// The rows about a patient, the latest first, before a number if one is given.
+pub async fn accesses(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Access>, Error> {
+    sqlx::query_as!(
+        Access,
+        r#"SELECT sequence, at, actor, role, organisation.name AS "organisation?", action, outcome = 'done' AS "done!",
+             bases[array_position(patients, $1)] AS "basis!", reason, origin
+         FROM audit_event LEFT JOIN organisation USING (organisation_id)
+         WHERE patients @> ARRAY[$1::bigint] AND ($2::bigint IS NULL OR sequence < $2)
+         ORDER BY sequence DESC LIMIT $3"#,
+        patient.0,
+        before,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read the log of reads and changes", source))
+}
+
+/// What became of a check of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// How many rows there are.
+    pub rows: i64,
+    /// The number and the hash of the last row, in hexadecimal digits: worth noting somewhere else.
+    pub head: (i64, String),
+    /// What is wrong, the first of it.
+    pub fault: Option<String>,
+}
+
+/// Reads the whole log and computes every hash anew. `expected` is a head that was noted earlier: the row must be
+/// there still, with that hash.
+pub async fn verify(connection: &mut PgConnection, expected: Option<(i64, &str)>) -> Result<Verified, Error> {
+    let failed = |source| Error::new("read the log of reads and changes", source);
+    let (mut sequence, mut hash) = (0, [0_u8; 32].to_vec());
+    let mut fault = None;
+    let mut met = expected.is_none();
+    let mut rows = sqlx::query!(
+        "SELECT sequence, at, held_role_id, actor, role, organisation_id, action, outcome, target, patients, bases,
+             reason, origin, previous_hash, hash
+         FROM audit_event ORDER BY sequence"
+    )
+    .fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let numbers = |numbers: &[i64]| numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
+        let fields = [
+            Some(row.sequence.to_string()),
+            Some(row.at.timestamp_micros().to_string()),
+            row.held_role_id.map(|id| id.to_string()),
+            Some(row.actor),
+            row.role,
+            row.organisation_id.map(|id| id.to_string()),
+            Some(row.action),
+            Some(row.outcome),
+            Some(row.target),
+            Some(numbers(&row.patients)),
+            Some(row.bases.join(" ")),
+            row.reason,
+            row.origin,
+        ];
+        let computed = chained(&hash, &fields);
+        let wrong = if row.sequence != sequence + 1 {
+            Some(format!("row {} is missing", sequence + 1))
+        } else if row.previous_hash != hash {
+            Some(format!("row {} does not follow the row before it", row.sequence))
+        } else if row.hash != computed {
+            Some(format!("row {} was changed after it was written", row.sequence))
+        } else {
+            None
+        };
+        fault = fault.or(wrong);
+        (sequence, hash) = (row.sequence, row.hash);
+        if let Some((at, noted)) = expected
+            && at == sequence
+        {
+            met = true;
+            if hex(&hash) != noted.to_ascii_lowercase() {
+                fault = fault.or(Some(format!("row {at} is not the one that was noted")));
+            }
+        }
+    }
+    drop(rows);
+    if let Some((at, _)) = expected.filter(|_| !met) {
+        fault = fault.or(Some(format!("row {at}, which was noted, is missing")));
+    }
+    let head = sqlx::query!("SELECT sequence, hash FROM audit_head")
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    if head.sequence > sequence {
+        fault = fault.or(Some(format!("row {} is missing", sequence + 1)));
+    } else if head.sequence < sequence || head.hash != hash {
+        fault = fault.or(Some(format!(
+            "row {sequence} is not the one that was written last"
+        )));
+    }
+    Ok(Verified {
+        rows: sequence,
+        head: (sequence, hex(&hash)),
+        fault,
+    })
+}
+
+/// The hash of a row, as `append_audit` computes it.
+fn chained(previous: &[u8], fields: &[Option<String>]) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    for field in fields {
+        match field {
+            Some(text) => hasher.update(format!("{}:{text},", text.len())),
+            None => hasher.update("-,"),
+        }
+    }
+    hasher.finalize().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
