@@ -103,7 +103,11 @@ impl<'c> Collector<'c> {
     /// message, place and all.
     pub(crate) fn reject_in_full(&mut self, index: Option<usize>, fault: Fault) {
         let Fault { field, reason, text } = fault;
-        let detail = if field.is_empty() { text } else { format!("{field}: {text}") };
+        let detail = if field.is_empty() {
+            text
+        } else {
+            format!("{field}: {text}")
+        };
         self.upload.rejected.push(Rejection::new(index, reason, detail));
     }
 

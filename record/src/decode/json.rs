@@ -151,10 +151,14 @@ impl<'j> Node<'j> {
     /// A text that has to be one of these.
     pub(crate) fn one_of(&self, choices: &[&'static str]) -> Result<&'static str, Fault> {
         let given = self.text()?;
-        choices.iter().find(|choice| **choice == given).copied().ok_or_else(|| {
-            let text = format!("{} is not one of {}", quote(given), choices.join(", "));
-            self.fault(Reason::InvalidField, text)
-        })
+        choices
+            .iter()
+            .find(|choice| **choice == given)
+            .copied()
+            .ok_or_else(|| {
+                let text = format!("{} is not one of {}", quote(given), choices.join(", "));
+                self.fault(Reason::InvalidField, text)
+            })
     }
 
     fn path_of(&self, field: &str) -> String {

@@ -277,11 +277,7 @@ impl Body {
                 None => {}
             }
         }
-        let choice = |field, choices| {
-            body.get(field)?
-                .map(|node| node.one_of(choices))
-                .transpose()
-        };
+        let choice = |field, choices| body.get(field)?.map(|node| node.one_of(choices)).transpose();
         let statistic = choice("descriptive_statistic", &STATISTICS)?;
         let denominator = match body.get("descriptive_statistic_denominator")? {
             Some(node) => Some(short_text(&node)?),
@@ -329,7 +325,7 @@ fn read_number(node: &Node<'_>, metric: Metric, units: &[Unit]) -> Result<(Metri
     let given = unit.text()?;
     let Some((_, convert)) = units.iter().find(|(name, _)| *name == given) else {
         let names: Vec<_> = units.iter().map(|(name, _)| *name).collect();
-        let text = format!("{} is not {}", quote(given), names.join(" or "));
+        let text = format!("{} is not one of {}", quote(given), names.join(", "));
         return Err(unit.fault(Reason::InvalidUnit, text));
     };
     let value = node.require("value")?;

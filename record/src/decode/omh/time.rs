@@ -36,7 +36,10 @@ impl TimeFrame {
             let text = "is missing: a reading needs its time";
             return Err(body.fault_in("effective_time_frame", Reason::NoTime, text));
         };
-        frame.only(|name| ["date_time", "time_interval"].contains(&name), "a time frame")?;
+        frame.only(
+            |name| ["date_time", "time_interval"].contains(&name),
+            "a time frame",
+        )?;
         match (frame.get("date_time")?, frame.get("time_interval")?) {
             (Some(at), None) => Ok(TimeFrame::At(rfc3339(&at)?)),
             (None, Some(interval)) => read_interval(&interval),

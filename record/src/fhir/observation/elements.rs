@@ -113,7 +113,9 @@ pub(super) fn meaning_of(concept: &Node<'_>) -> Result<Option<Meaning>, Fault> {
         meaning = match (meaning, found) {
             (None, found) => Some(found),
             (Some(earlier), found) if earlier == found => Some(found),
-            (Some(Meaning::Reading(earlier, sample)), Meaning::Reading(metric, other)) if earlier == metric => {
+            (Some(Meaning::Reading(earlier, sample)), Meaning::Reading(metric, other))
+                if earlier == metric =>
+            {
                 Some(Meaning::Reading(metric, finer(sample, other)))
             }
             _ => {
@@ -140,10 +142,10 @@ pub(super) fn name_of(concept: &Node<'_>) -> Result<String, Fault> {
     for coding in concept.list("coding")?.iter().take(2) {
         let part = |field| -> Result<&str, Fault> { coding.get(field)?.map_or(Ok("?"), |node| node.text()) };
         let display = coding.get("display")?.map(|node| node.text()).transpose()?;
-        let code = format!("{}|{}", part("system")?, part("code")?);
+        let code = format!("{} of {}", quote(part("code")?), quote(part("system")?));
         names.push(match display {
-            Some(display) => format!("{} ({})", quote(&code), quote(display)),
-            None => quote(&code),
+            Some(display) => format!("{code} ({})", quote(display)),
+            None => code,
         });
     }
     match concept.get("text")? {

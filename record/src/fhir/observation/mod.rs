@@ -4,10 +4,10 @@ mod elements;
 mod read;
 mod write;
 
-use super::codes;
 pub(super) use self::elements::no_modifiers;
 pub(super) use self::read::read;
 pub use self::write::{Interpretation, Observed, Status, observations};
+use super::codes;
 
 /// Extension of this product, for what FHIR has no element for: doubts of the device and circumstances. Its
 /// sub-extensions are texts named after the fields of [`crate::Context`] and [`crate::Circumstances`].

@@ -71,7 +71,11 @@ pub(in crate::fhir) fn read(node: &Node<'_>) -> Result<Measured, Fault> {
         (Some(Meaning::BloodPressure), None, None) => {}
         (Some(meaning), value, None) => {
             let (element, value) = value.ok_or_else(|| {
-                node.fault_in("value", Reason::InvalidField, "is missing, and so is dataAbsentReason")
+                node.fault_in(
+                    "value",
+                    Reason::InvalidField,
+                    "is missing, and so is dataAbsentReason",
+                )
             })?;
             found.take(meaning, element, &value)?;
         }
@@ -358,11 +362,7 @@ fn control_solution(value: &Node<'_>) -> Fault {
 }
 
 /// When it was measured, of a period its end, and the element that says so.
-fn effective(
-    node: &Node<'_>,
-    steps: bool,
-    context: &mut Context,
-) -> Result<(String, DateTime<Utc>), Fault> {
+fn effective(node: &Node<'_>, steps: bool, context: &mut Context) -> Result<(String, DateTime<Utc>), Fault> {
     let Some((element, value)) = choice(node, &EFFECTIVES)? else {
         let text = "is missing: a reading needs its time";
         return Err(node.fault_in("effective", Reason::NoTime, text));

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value as Json, json};
 
-use super::codes::{
-    LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of, coding,
-};
+use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of, coding};
 use super::{CAUTION, READING_CONTEXT};
 use crate::{Context, DeviceId, Metric, PatientId, Reading};
 
@@ -202,7 +200,9 @@ fn extension(context: &Context) -> Option<Json> {
             ("meal", &said.meal),
             ("oxygen_delivery", &said.oxygen_delivery),
         ];
-        let given = named.iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
+        let given = named
+            .iter()
+            .filter_map(|(name, text)| Some((name, text.as_deref()?)));
         parts.extend(given.map(|(name, text)| part(name, text)));
     }
     (!parts.is_empty()).then(|| json!({"url": READING_CONTEXT, "extension": parts}))
@@ -216,8 +216,12 @@ fn value(reading: &Reading) -> (&'static str, Json) {
                 .iter()
                 .zip(0u8..)
                 .find(|(_, level)| f64::from(*level) == reading.value);
-            let concept = level.map(|((code, display), _)| json!({"coding": [coding(SNOMED, code, display)]}));
-            ("valueCodeableConcept", concept.unwrap_or_else(|| json!({"text": "unknown"})))
+            let concept =
+                level.map(|((code, display), _)| json!({"coding": [coding(SNOMED, code, display)]}));
+            (
+                "valueCodeableConcept",
+                concept.unwrap_or_else(|| json!({"text": "unknown"})),
+            )
         }
         Metric::IrregularPulse => ("valueBoolean", (reading.value != 0.0).into()),
         metric => (
