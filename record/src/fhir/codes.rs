@@ -7,6 +7,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::build::coding;
 use crate::Metric;
 
 pub(super) const LOINC: &str = "http://loinc.org";
@@ -155,11 +156,6 @@ pub(super) const LEVELS: [(&str, &str); 5] = [
     ("450847001", "Responds to pain"),
     ("422768004", "Unresponsive"),
 ];
-
-/// One coding of a concept.
-pub(super) fn coding(system: &str, code: &str, display: &str) -> Json {
-    json!({"system": system, "code": code, "display": display})
-}
 
 /// The code under which a reading is written: LOINC first, SNOMED CT (UK) second, and for glucose the MDC
 /// code of its sample, which neither of them tells as finely.

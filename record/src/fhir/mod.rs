@@ -14,15 +14,33 @@
 //! demands on its users, fhirkit 0.1, takes minutes to compile, and its types are large (an Extension has
 //! 4.5 KB): a message of 64 KiB could cost the intake half a second and 100 MB.
 
+mod audit;
+mod build;
 mod bundle;
+mod care;
 mod codes;
+mod episode;
 mod observation;
+mod patient;
 #[cfg(test)]
 mod round_trip;
+mod server;
+mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use self::observation::{Interpretation, Observed, Status, observations};
+pub use self::audit::{Access, AccessKind, AccessReason, Origin, Source, audit_event, provenance};
+pub use self::care::{CarePlan, Consent, DataUse, PlannedRule, care_plan, consent};
+pub use self::episode::{Episode, EpisodeAction, EpisodeState, Urgency, detected_issue, flag};
+pub use self::observation::{
+    Interpretation, ObservationId, Observed, ParseObservationIdError, Status, observations,
+};
+pub use self::patient::{Device, Patient, Verification, device, device_metric, patient};
+pub use self::server::{
+    Capabilities, Issue, Page, Passport, ServedType, capability_statement, collection, operation_outcome,
+    passport, searchset,
+};
+pub use self::summary::{HomeAverage, News2Score, home_average, news2};
 
 use crate::decode::collect::{Collector, quote};
 use crate::decode::json::{Json, Node};

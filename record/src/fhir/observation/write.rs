@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
-use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of, coding};
-use super::{CAUTION, READING_CONTEXT};
+use super::build::{coding, instant};
+use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of};
+use super::{CAUTION, ObservationId, READING_CONTEXT};
 use crate::{Context, DeviceId, Metric, PatientId, Reading};
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
@@ -151,20 +152,19 @@ fn blood_pressure_panel(panel: &[&Observed<'_>]) -> Json {
 /// What every Observation has.
 fn frame(one: &Observed<'_>, code: Json, category: &str) -> Json {
     let reading = one.reading;
-    let id = format!(
-        "{}-{}-{}-{}",
-        one.patient,
-        one.device,
-        reading.metric.code(),
-        reading.at.timestamp_micros()
-    );
+    let id = ObservationId {
+        patient: one.patient,
+        device: one.device,
+        metric: reading.metric,
+        at: reading.at,
+    };
     let status = match one.status {
         Status::Final => "final",
         Status::EnteredInError => "entered-in-error",
     };
     let mut resource = json!({
         "resourceType": "Observation",
-        "id": id,
+        "id": id.to_string(),
         "status": status,
         "category": [{"coding": [{"system": CATEGORY, "code": category}]}],
         "code": code,
@@ -239,9 +239,4 @@ fn category(metric: Metric) -> &'static str {
         Metric::SupplementalOxygen => "therapy",
         _ => "vital-signs",
     }
-}
-
-/// A time in UTC, to the microsecond where it has one.
-pub(in crate::fhir) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
