@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what only the tests need: MQTT clients of other people, for which Homeward must be an ordinary
-# broker, and a mail server. Does nothing, quickly, when all is there. They are
+# broker, a mail server, and two validators of FHIR R4. Does nothing, quickly, when all is there. They are
 #
-#     mosquitto_pub                    of Debian's package mosquitto-clients
-#     target/test-tools/bin/python     with the Python libraries paho-mqtt and aiosmtpd
+#     mosquitto_pub                         of Debian's package mosquitto-clients
+#     target/test-tools/bin/python          with the Python libraries paho-mqtt, aiosmtpd and fhirkit
+#     target/test-tools-npm/node_modules    with the npm package fhir
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -14,6 +15,8 @@ source "$here/lib/packages.sh"
 
 readonly tools=$root/target/test-tools
 readonly requirements=$here/lib/test-tools.txt
+readonly npm_tools=$root/target/test-tools-npm
+readonly npm_requirements=$here/lib/test-tools-npm
 
 # Prints a Python that can make virtual environments; Debian's cannot without a package of its own.
 find_python() {
@@ -30,11 +33,17 @@ find_python() {
 # Says whether the environment has what the requirements say. It is marked with them once it is whole.
 has_library() { [[ -x $tools/bin/python ]] && cmp --silent "$requirements" "$tools/installed"; }
 
+has_npm_packages() {
+  [[ -d $npm_tools/node_modules ]] && cmp --silent "$npm_requirements/package-lock.json" "$npm_tools/installed"
+}
+
 # Prints the Debian packages that this machine lacks.
 missing_packages() {
   command -v openssl >/dev/null || echo openssl
   command -v mosquitto_pub >/dev/null || echo mosquitto-clients
   has_library || find_python >/dev/null || echo python3 python3-venv
+  command -v node >/dev/null || echo nodejs
+  has_npm_packages || command -v npm >/dev/null || echo npm
 }
 
 install_on_debian() {
@@ -59,17 +68,30 @@ install_library() {
   cp -- "$requirements" "$tools/installed"
 }
 
+install_npm_packages() {
+  local log
+  say "installing the npm package fhir in $npm_tools"
+  log=$(mktemp)
+  {
+    rm -rf -- "$npm_tools" && mkdir -p -- "$npm_tools" && cp -- "$npm_requirements"/*.json "$npm_tools" &&
+      npm ci --prefix "$npm_tools" --ignore-scripts --no-audit --no-fund
+  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f -- "$log"; fail "the npm package could not be installed"; }
+  rm -f -- "$log"
+  cp -- "$npm_requirements/package-lock.json" "$npm_tools/installed"
+}
+
 main() {
   local packages
   packages=$(missing_packages | xargs)
   if [[ -n $packages ]]; then
     [[ -n $(debian_release) ]] ||
-      fail "this is not Debian: install the MQTT clients of Mosquitto, and Python 3, yourself." \
+      fail "this is not Debian: install the MQTT clients of Mosquitto, Python 3 and Node.js yourself." \
         "On Debian the packages are called: $packages"
     # shellcheck disable=SC2086
     install_on_debian $packages
   fi
   if ! has_library; then install_library; fi
+  if ! has_npm_packages; then install_npm_packages; fi
 }
 
 main

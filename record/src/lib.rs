@@ -12,11 +12,12 @@ mod report;
 mod topic;
 
 pub mod decode;
+pub mod fhir;
 pub mod unit;
 
 pub use clock::Clock;
 pub use identifier::{DeviceId, EpisodeId, NhsNumber, NhsNumberError, ParseIdError, PatientId, RuleId};
 pub use metric::Metric;
-pub use reading::{Context, Point, Reading};
+pub use reading::{Circumstances, Context, Point, Reading};
 pub use report::ErrorReport;
 pub use topic::{DeviceTopic, PayloadKind, TopicError};

@@ -48,11 +48,39 @@ pub struct Context {
     /// Doubts that the device itself has of the measurement: `body_moved`, `cuff_loose`, `wrong_position`, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<String>,
+    /// What else was said of the patient while it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<Box<Circumstances>>,
+}
+
+/// How it was with the patient during a measurement, in the words of the Open mHealth schemas. Few devices
+/// say any of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Circumstances {
+    /// Posture: `sitting`, `lying down`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posture: Option<String>,
+    /// Where on the body it was measured: `left upper arm`, `oral`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Relation to physical activity: `at rest`, `after exercise`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
+    /// Relation to sleep: `before sleeping`, `during sleep`, `on waking`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<String>,
+    /// Relation to a meal, where it says more than [`Context::meal`]: `before breakfast`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meal: Option<String>,
+    /// How supplemental oxygen was given: `nasal cannula`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oxygen_delivery: Option<String>,
 }
 
 impl Context {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.from.is_none() && self.sample.is_none() && self.meal.is_none() && self.cautions.is_empty()
+        *self == Context::default()
     }
 }

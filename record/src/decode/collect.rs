@@ -11,15 +11,15 @@ use crate::{Context, Metric, Reading};
 
 /// Why one measurement is refused, before its place in the message is known.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The field at fault as the message spells it; empty where it is the measurement as a whole.
-    pub(super) field: Cow<'static, str>,
-    pub(super) reason: Reason,
-    pub(super) text: String,
+    pub(crate) field: Cow<'static, str>,
+    pub(crate) reason: Reason,
+    pub(crate) text: String,
 }
 
 impl Fault {
-    pub(super) fn new(field: impl Into<Cow<'static, str>>, reason: Reason, text: impl Into<String>) -> Fault {
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, reason: Reason, text: impl Into<String>) -> Fault {
         Fault {
             field: field.into(),
             reason,
@@ -30,23 +30,23 @@ impl Fault {
 
 /// One number of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Value {
-    pub(super) metric: Metric,
+pub(crate) struct Value<'f> {
+    pub(crate) metric: Metric,
     /// In the metric's stored unit.
-    pub(super) value: f64,
+    pub(crate) value: f64,
     /// The field that it was read from.
-    pub(super) field: &'static str,
+    pub(crate) field: &'f str,
 }
 
 /// Collects the measurements of one message, and checks each.
-pub(super) struct Collector<'c> {
+pub(crate) struct Collector<'c> {
     context: &'c DecodeContext,
     upload: Upload,
     seen: Seen,
 }
 
 impl<'c> Collector<'c> {
-    pub(super) fn new(context: &'c DecodeContext, expected: usize) -> Collector<'c> {
+    pub(crate) fn new(context: &'c DecodeContext, expected: usize) -> Collector<'c> {
         Collector {
             context,
             upload: Upload {
@@ -59,10 +59,10 @@ impl<'c> Collector<'c> {
 
     /// Takes a measurement whole, or says why not and takes nothing of it. `time` is the time and the name
     /// of its field.
-    pub(super) fn measurement(
+    pub(crate) fn measurement(
         &mut self,
-        time: (&'static str, DateTime<Utc>),
-        values: &[Value],
+        time: (&str, DateTime<Utc>),
+        values: &[Value<'_>],
         context: Context,
     ) -> Result<(), Fault> {
         let at = whole_microseconds(time.1);
@@ -89,7 +89,7 @@ impl<'c> Collector<'c> {
     }
 
     /// Notes that the measurement at this place was refused; without a place, the message is one measurement.
-    pub(super) fn reject(&mut self, index: Option<usize>, fault: Fault) {
+    pub(crate) fn reject(&mut self, index: Option<usize>, fault: Fault) {
         let Fault { field, reason, text } = fault;
         let detail = match index {
             Some(index) if field.is_empty() => format!("readings[{index}]: {text}"),
@@ -99,11 +99,23 @@ impl<'c> Collector<'c> {
         self.upload.rejected.push(Rejection::new(index, reason, detail));
     }
 
-    pub(super) fn finish(self) -> Upload {
+    /// Notes that the measurement at this place was refused. The fault's field is spelled from the top of the
+    /// message, place and all.
+    pub(crate) fn reject_in_full(&mut self, index: Option<usize>, fault: Fault) {
+        let Fault { field, reason, text } = fault;
+        let detail = if field.is_empty() {
+            text
+        } else {
+            format!("{field}: {text}")
+        };
+        self.upload.rejected.push(Rejection::new(index, reason, detail));
+    }
+
+    pub(crate) fn finish(self) -> Upload {
         self.upload
     }
 
-    fn push(&mut self, at: DateTime<Utc>, value: &Value, context: Context) {
+    fn push(&mut self, at: DateTime<Utc>, value: &Value<'_>, context: Context) {
         self.seen.insert(value, at);
         self.upload.readings.push(Reading {
             metric: value.metric,
@@ -114,7 +126,7 @@ impl<'c> Collector<'c> {
         });
     }
 
-    fn check_time(&self, field: &'static str, at: DateTime<Utc>) -> Result<(), Fault> {
+    fn check_time(&self, field: &str, at: DateTime<Utc>) -> Result<(), Fault> {
         let ahead = at.signed_duration_since(self.context.received_at);
         if ahead > MAX_CLOCK_AHEAD {
             let minutes = MAX_CLOCK_AHEAD.num_minutes();
@@ -122,7 +134,7 @@ impl<'c> Collector<'c> {
                 "{} is more than {minutes} minutes after the message arrived: is the device's clock wrong?",
                 show_time(at)
             );
-            return Err(Fault::new(field, Reason::InFuture, text));
+            return Err(Fault::new(field.to_owned(), Reason::InFuture, text));
         }
         if -ahead > self.context.retention {
             let days = self.context.retention.num_days();
@@ -130,7 +142,7 @@ impl<'c> Collector<'c> {
                 "{} is further back than the {days} days for which readings are kept",
                 show_time(at)
             );
-            return Err(Fault::new(field, Reason::TooOld, text));
+            return Err(Fault::new(field.to_owned(), Reason::TooOld, text));
         }
         Ok(())
     }
@@ -138,12 +150,12 @@ impl<'c> Collector<'c> {
 
 /// The time in whole microseconds, as the store keeps it. Also resolves leap seconds, which the store has
 /// none of: 23:59:60 becomes the second after it.
-pub(super) fn whole_microseconds(at: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn whole_microseconds(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }
 
 /// A number for people: a very large or small one by its exponent, so that no text grows with it.
-pub(super) fn show(value: f64) -> String {
+pub(crate) fn show(value: f64) -> String {
     match value.abs() {
         0.0 | 1e-4..1e9 => format!("{value}"),
         _ => format!("{value:e}"),
@@ -155,14 +167,14 @@ fn show_time(at: DateTime<Utc>) -> String {
 }
 
 /// A text of the message for people: quoted, control characters escaped, and cut where it is long.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     const LONGEST: usize = 40;
     let head: String = text.chars().take(LONGEST).collect();
     let rest = if head.len() < text.len() { "…" } else { "" };
     format!("{head:?}{rest}")
 }
 
-fn check_value(value: &Value) -> Result<(), Fault> {
+fn check_value(value: &Value<'_>) -> Result<(), Fault> {
     let plausible = value.metric.plausible();
     // A NaN is in no range.
     if plausible.contains(&value.value) {
@@ -175,11 +187,11 @@ fn check_value(value: &Value) -> Result<(), Fault> {
         plausible.start(),
         plausible.end()
     );
-    Err(Fault::new(value.field, Reason::Implausible, text))
+    Err(Fault::new(value.field.to_owned(), Reason::Implausible, text))
 }
 
 /// The pressure at the heart's beat is above that between beats; otherwise fields were swapped.
-fn check_pressures(values: &[Value]) -> Result<(), Fault> {
+fn check_pressures(values: &[Value<'_>]) -> Result<(), Fault> {
     let pressure = |metric| values.iter().find(|value| value.metric == metric);
     match (pressure(Metric::Systolic), pressure(Metric::Diastolic)) {
         (Some(systolic), Some(diastolic)) if systolic.value <= diastolic.value => {
@@ -188,18 +200,18 @@ fn check_pressures(values: &[Value]) -> Result<(), Fault> {
                 show(diastolic.value),
                 show(systolic.value)
             );
-            Err(Fault::new(diastolic.field, Reason::Implausible, text))
+            Err(Fault::new(diastolic.field.to_owned(), Reason::Implausible, text))
         }
         _ => Ok(()),
     }
 }
 
-fn contradiction(value: &Value) -> Fault {
+fn contradiction(value: &Value<'_>) -> Fault {
     let text = format!(
         "the message gives another {} for the same time before this one",
         value.metric
     );
-    Fault::new(value.field, Reason::InvalidField, text)
+    Fault::new(value.field.to_owned(), Reason::InvalidField, text)
 }
 
 /// The readings of this message by metric and time. Devices send in the order of time, so the table is made
@@ -237,7 +249,7 @@ impl Seen {
             .copied()
     }
 
-    fn insert(&mut self, value: &Value, at: DateTime<Utc>) {
+    fn insert(&mut self, value: &Value<'_>, at: DateTime<Utc>) {
         let at = at.timestamp_micros();
         let latest = &mut self.latest[slot(value.metric)];
         *latest = at.max(*latest);

@@ -3,19 +3,23 @@
 //! A message is rejected whole only where it cannot be read at all; otherwise each reading stands for
 //! itself: what is right is kept, and what is wrong is named with its reason.
 
-mod collect;
+pub(crate) mod collect;
 mod gatt;
+pub(crate) mod json;
 mod native;
+pub(crate) mod omh;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod properties;
 #[cfg(test)]
 mod tests;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{PayloadKind, Reading};
+use self::collect::{Fault, quote, whole_microseconds};
+use self::json::Node;
+use crate::{PayloadKind, Reading, fhir};
 
 /// What came out of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -116,7 +120,7 @@ impl Rejection {
 
 impl Upload {
     /// The whole message refused.
-    fn refused(reason: Reason, detail: impl Into<String>) -> Upload {
+    pub(crate) fn refused(reason: Reason, detail: impl Into<String>) -> Upload {
         Upload {
             readings: Vec::new(),
             rejected: vec![Rejection::new(None, reason, detail)],
@@ -134,19 +138,35 @@ pub fn decode(kind: PayloadKind, payload: &[u8], context: &DecodeContext) -> Upl
         );
         return Upload::refused(Reason::TooLarge, detail);
     }
-    let unsupported = |what| {
-        Upload::refused(
-            Reason::Unsupported,
-            format!("{what} is not taken by this version"),
-        )
-    };
     match kind {
         PayloadKind::Readings => native::decode(payload, context),
         PayloadKind::Gatt {
             characteristic,
             captured,
         } => gatt::decode(characteristic, captured, payload, context),
-        PayloadKind::Omh => unsupported("an Open mHealth data point"),
-        PayloadKind::Fhir => unsupported("a FHIR resource"),
+        PayloadKind::Omh => omh::decode(payload, context),
+        PayloadKind::Fhir => fhir::decode(payload, context),
+    }
+}
+
+/// An RFC 3339 time, in whole microseconds.
+pub(crate) fn rfc3339(node: &Node<'_>) -> Result<DateTime<Utc>, Fault> {
+    parse_time(node.text()?).map_err(|(reason, text)| node.fault(reason, text))
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, (Reason, String)> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(whole_microseconds(time.to_utc())),
+        Err(_) if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => {
+            let text = format!("{} has no offset: end it with Z or, say, +01:00", quote(text));
+            Err((Reason::NoTime, text))
+        }
+        Err(_) => {
+            let text = format!(
+                "{} is not an RFC 3339 time like 2026-11-22T08:00:05Z",
+                quote(text)
+            );
+            Err((Reason::InvalidField, text))
+        }
     }
 }

@@ -76,6 +76,60 @@ pub fn check_decode(kind: PayloadKind, payload: &[u8], context: &DecodeContext) 
     upload
 }
 
+/// The folder of recorded samples: the one that `HOMEWARD_SAMPLES` names, or the one beside the repository.
+/// Where there is none, this says so and answers none.
+#[cfg(test)]
+pub(crate) fn samples() -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("HOMEWARD_SAMPLES").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        std::path::PathBuf::from,
+    );
+    if folder.join("phd").is_dir() {
+        return Some(folder);
+    }
+    println!(
+        "skipped: there are no samples in {} (see HOMEWARD_SAMPLES)",
+        folder.display()
+    );
+    None
+}
+
+/// An outcome for people: the readings of each time, then the refusals.
+#[cfg(test)]
+pub(crate) fn show(upload: &Upload) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut last = None;
+    for reading in &upload.readings {
+        if last != Some((reading.at, &reading.context)) {
+            let context = match reading.context.is_empty() {
+                true => String::new(),
+                false => format!(
+                    " {}",
+                    serde_json::to_string(&reading.context).expect("plain data")
+                ),
+            };
+            parts.push(reading.at.to_rfc3339());
+            parts.push(context);
+            last = Some((reading.at, &reading.context));
+        }
+        let context = parts.pop().unwrap_or_default();
+        parts.push(format!(" {}={}", reading.metric, reading.value));
+        parts.push(context);
+    }
+    for rejection in &upload.rejected {
+        let reason = serde_json::to_value(rejection.reason).expect("a reason is a word");
+        let index = rejection
+            .index
+            .map_or(String::new(), |index| format!("[{index}] "));
+        parts.push(format!(
+            "{index}{} {}",
+            reason.as_str().unwrap_or_default(),
+            rejection.detail
+        ));
+    }
+    parts.concat()
+}
+
 /// Parses a topic and checks that what it means leads back to it.
 ///
 /// # Panics

@@ -18,15 +18,6 @@ const KINDS: [PayloadKind; 4] = [
 ];
 
 #[test]
-fn a_format_for_later_is_refused_as_such() {
-    for kind in [PayloadKind::Omh, PayloadKind::Fhir] {
-        let upload = check_decode(kind, b"{}", &context());
-        assert_eq!(upload.rejected[0].reason, Reason::Unsupported);
-        assert_eq!(upload.rejected[0].index, None);
-    }
-}
-
-#[test]
 fn a_payload_is_bounded_whatever_it_is() {
     for kind in KINDS {
         let upload = check_decode(kind, &vec![b' '; MAX_PAYLOAD + 1], &context());

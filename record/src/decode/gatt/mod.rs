@@ -33,7 +33,7 @@ use crate::{Context, Metric};
 struct Measured {
     /// The device's local time, where it knows it.
     time: Option<NaiveDateTime>,
-    values: Vec<Value>,
+    values: Vec<Value<'static>>,
     context: Context,
 }
 
@@ -96,7 +96,7 @@ fn time(
     }
 }
 
-fn value(field: &'static str, metric: Metric, value: f64) -> Value {
+fn value(field: &'static str, metric: Metric, value: f64) -> Value<'static> {
     Value { metric, value, field }
 }
 

@@ -1,10 +1,10 @@
 //! What the fields of one measurement mean.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 
 use super::item::{Field, Item, Number, Scalar, Text};
-use crate::decode::Reason;
-use crate::decode::collect::{Collector, Fault, Value, quote, show, whole_microseconds};
+use crate::decode::collect::{Collector, Fault, Value, quote, show};
+use crate::decode::{Reason, parse_time};
 use crate::{Context, Metric, unit};
 
 /// What a glucose value may have been measured in.
@@ -163,7 +163,7 @@ fn consciousness(item: &Item<'_>, collector: &mut Collector<'_>) -> Result<(), F
     collector.measurement(at, &[value], Context::default())
 }
 
-fn from_field(field: Field, metric: Metric, value: f64) -> Value {
+fn from_field(field: Field, metric: Metric, value: f64) -> Value<'static> {
     Value {
         metric,
         value,
@@ -257,18 +257,5 @@ fn at(item: &Item<'_>) -> Result<(&'static str, DateTime<Utc>), Fault> {
 /// An RFC 3339 time, in whole microseconds.
 fn time(field: Field, text: &Text<'_>) -> Result<DateTime<Utc>, Fault> {
     let Text(text) = text;
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => Ok(whole_microseconds(time.to_utc())),
-        Err(_) if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => {
-            let text = format!("{} has no offset: end it with Z or, say, +01:00", quote(text));
-            Err(Fault::new(field.name(), Reason::NoTime, text))
-        }
-        Err(_) => {
-            let text = format!(
-                "{} is not an RFC 3339 time like 2026-11-22T08:00:05Z",
-                quote(text)
-            );
-            Err(Fault::new(field.name(), Reason::InvalidField, text))
-        }
-    }
+    parse_time(text).map_err(|(reason, text)| Fault::new(field.name(), reason, text))
 }

@@ -1,0 +1,11 @@
+//! Any bytes as an Open mHealth document.
+
+#![no_main]
+
+use homeward_record::PayloadKind;
+use homeward_record::decode::properties::{check_decode, context};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|payload: &[u8]| {
+    check_decode(PayloadKind::Omh, payload, &context());
+});

@@ -1,0 +1,500 @@
+//! Every resource that is written, judged by two validators of FHIR R4 that share no code with it or each
+//! other: the npm package `fhir` (which knows the value sets) and the Python package `fhirkit` (which knows
+//! every element and the spelling of every primitive). `scripts/test-tools.sh` installs them.
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use homeward_record::fhir::*;
+use homeward_record::{
+    Circumstances, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, Reading, RuleId,
+};
+use serde_json::{Value, json};
+
+const PATIENT: PatientId = PatientId(1001);
+const BASE: &str = "https://homeward.example/fhir/R4";
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_334_460, 123_456_000).unwrap() + TimeDelta::minutes(minute)
+}
+
+/// A reading of each metric, of some with all that can be said of it.
+fn readings() -> Vec<Reading> {
+    let mut readings: Vec<_> = Metric::ALL
+        .into_iter()
+        .map(|metric| Reading {
+            metric,
+            at: at(0),
+            value: match metric {
+                Metric::Diastolic => 84.0,
+                Metric::Glucose => 6.1,
+                Metric::IrregularPulse | Metric::Consciousness => 1.0,
+                Metric::BodyTemperature => 36.6,
+                _ => 97.0,
+            },
+            context: Context {
+                from: (metric == Metric::Steps).then(|| at(-60)),
+                ..Context::default()
+            },
+        })
+        .collect();
+    let said = Circumstances {
+        posture: Some("sitting".into()),
+        site: Some("left upper arm".into()),
+        activity: Some("at rest".into()),
+        sleep: Some("on waking".into()),
+        meal: Some("before lunch".into()),
+        oxygen_delivery: Some("nasal cannula".into()),
+    };
+    // A pressure without its other half, and glucose of all samples.
+    let lone = |metric, value, minute, context| Reading {
+        metric,
+        at: at(minute),
+        value,
+        context,
+    };
+    let context = Context {
+        cautions: vec!["body_moved".into(), "cuff_loose".into()],
+        circumstances: Some(Box::new(said)),
+        ..Context::default()
+    };
+    readings.push(lone(Metric::Systolic, 120.0, 1, context.clone()));
+    readings.push(lone(Metric::IrregularPulse, 0.0, 2, context));
+    let samples = ["interstitial", "capillary_blood", "venous_plasma", "blood"];
+    for (minute, sample) in (3..).zip(samples) {
+        let context = Context {
+            sample: Some(sample.into()),
+            meal: Some("fasting".into()),
+            ..Context::default()
+        };
+        readings.push(lone(Metric::Glucose, 3.2, minute, context));
+    }
+    readings
+}
+
+fn all_observations() -> Vec<Value> {
+    let readings = readings();
+    let interpretations = [
+        None,
+        Some(Interpretation::Normal),
+        Some(Interpretation::High),
+        Some(Interpretation::CriticallyHigh),
+        Some(Interpretation::Low),
+        Some(Interpretation::CriticallyLow),
+    ];
+    let observed: Vec<_> = readings
+        .iter()
+        .zip(interpretations.iter().cycle())
+        .map(|(reading, interpretation)| Observed {
+            patient: PATIENT,
+            device: DeviceId(17),
+            reading,
+            received_at: at(9),
+            interpretation: *interpretation,
+            status: match reading.metric {
+                Metric::BodyWeight => Status::EnteredInError,
+                _ => Status::Final,
+            },
+        })
+        .collect();
+    let mut resources = observations(&observed);
+    resources.push(home_average(&HomeAverage {
+        patient: PATIENT,
+        period: (at(-10_000), at(0)),
+        mean: (134.5, 84.25),
+        sufficiency: "Six days of at least two readings each: enough.",
+    }));
+    for (scores, scale_two) in [
+        ([Some(0); 7], false),
+        ([Some(3), None, Some(2), Some(0), Some(1), None, Some(0)], true),
+    ] {
+        resources.push(news2(&News2Score {
+            patient: PATIENT,
+            at: at(0),
+            scores,
+            scale_two,
+        }));
+    }
+    resources
+}
+
+fn people_and_devices() -> Vec<Value> {
+    let nhs_number: NhsNumber = "9990000018".parse().unwrap();
+    let of = |verification, practice| {
+        patient(&Patient {
+            id: PATIENT,
+            nhs_number: &nhs_number,
+            verification,
+            name: "Ada Example",
+            born: NaiveDate::from_ymd_opt(1956, 3, 1).unwrap(),
+            practice,
+        })
+    };
+    let mut resources = vec![
+        of(Verification::NotTraced, None),
+        of(Verification::Verified, Some((101, "Green Lane Surgery"))),
+    ];
+    for (patient, revoked_at) in [(Some(PATIENT), None), (None, Some(at(5)))] {
+        let cuff = Device {
+            id: DeviceId(17),
+            kind: "cuff",
+            patient,
+            revoked_at,
+        };
+        resources.push(device(&cuff));
+        resources.extend(Metric::ALL.map(|metric| device_metric(&cuff, metric)));
+    }
+    resources
+}
+
+fn episodes() -> Vec<Value> {
+    let evidence = ["1001-17-7-1795334460123456".to_owned()];
+    let actions = [EpisodeAction {
+        what: "acknowledged",
+        by: "Nurse Example",
+        at: at(3),
+    }];
+    let states = [
+        (EpisodeState::Open, Urgency::High),
+        (EpisodeState::Closed, Urgency::Medium),
+        (EpisodeState::Withdrawn, Urgency::Low),
+        (EpisodeState::Open, Urgency::Info),
+    ];
+    let mut resources = Vec::new();
+    for (state, urgency) in states {
+        let told = state == EpisodeState::Closed;
+        let episode = Episode {
+            id: EpisodeId(5),
+            patient: PATIENT,
+            code: "glucose-very-low",
+            sentence: "Glucose was below 3.0 mmol/L.",
+            urgency,
+            state,
+            onset_at: at(0),
+            ended_at: told.then(|| at(30)),
+            evidence: if told { &evidence } else { &[] },
+            actions: if told { &actions } else { &[] },
+        };
+        resources.extend([flag(&episode), detected_issue(&episode)]);
+    }
+    resources
+}
+
+fn care() -> Vec<Value> {
+    let rules = [PlannedRule {
+        id: RuleId(9),
+        sentence: "Glucose below 3.0 mmol/L is told at once.",
+        since: at(0),
+        until: Some(at(10_000)),
+    }];
+    let mut resources = Vec::new();
+    for rules in [&rules[..], &[]] {
+        resources.push(care_plan(&CarePlan {
+            patient: PATIENT,
+            since: at(0),
+            rules,
+        }));
+    }
+    for (usage, permitted, until) in [
+        (DataUse::Research, false, None),
+        (DataUse::Sharing(101, "Green Lane Surgery"), true, Some(at(7))),
+    ] {
+        resources.push(consent(&Consent {
+            id: 3,
+            patient: PATIENT,
+            usage,
+            permitted,
+            from: at(0),
+            until,
+            recorded_at: at(1),
+            basis: "the patient's own choice",
+        }));
+    }
+    resources
+}
+
+fn audit() -> Vec<Value> {
+    let reasons = [
+        (AccessKind::Read, AccessReason::Care),
+        (AccessKind::Create, AccessReason::Own),
+        (
+            AccessKind::Update,
+            AccessReason::BreakGlass("unconscious on arrival"),
+        ),
+        (AccessKind::Delete, AccessReason::Administration),
+    ];
+    let mut resources = Vec::new();
+    for (kind, reason) in reasons {
+        let full = kind == AccessKind::Read;
+        resources.push(audit_event(&Access {
+            id: 12,
+            at: at(0),
+            kind,
+            who: "Nurse Example",
+            role: "care team member",
+            organisation: full.then_some("Community team east"),
+            patient: full.then_some(PATIENT),
+            what: "trends of glucose",
+            reason,
+            from_address: full.then_some("192.0.2.7"),
+            allowed: full,
+        }));
+    }
+    let targets = ["Observation/1001-17-7-1795334460123456".to_owned()];
+    for source in [
+        Source::Device(DeviceId(17)),
+        Source::Person("Nurse Example"),
+        Source::Import("another record"),
+    ] {
+        resources.push(provenance(&Origin {
+            id: "1001-17",
+            targets: &targets,
+            recorded_at: at(0),
+            source,
+        }));
+    }
+    resources
+}
+
+fn server() -> Vec<Value> {
+    let found = all_observations();
+    let people = people_and_devices();
+    let served = [
+        ServedType {
+            name: "Observation",
+            interactions: &["read", "search-type", "create"],
+            parameters: &[("patient", "reference"), ("code", "token"), ("date", "date")],
+            operations: &[(
+                "lastn",
+                "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+            )],
+            includes: &["Observation:device"],
+        },
+        ServedType {
+            name: "Flag",
+            interactions: &["read"],
+            parameters: &[],
+            operations: &[],
+            includes: &[],
+        },
+    ];
+    vec![
+        searchset(Page {
+            total: Some(found.len() as u64),
+            links: &[
+                ("self", format!("{BASE}/Observation?patient=1001")),
+                ("next", format!("{BASE}/Observation?after=x")),
+            ],
+            base: BASE,
+            matches: found.clone(),
+            included: people[2..3].to_vec(),
+        }),
+        searchset(Page {
+            total: None,
+            links: &[],
+            base: BASE,
+            matches: Vec::new(),
+            included: Vec::new(),
+        }),
+        collection(BASE, found.clone()),
+        passport(Passport {
+            uuid: "0b3c8f0e-5d1f-4a53-9d0e-1f1f6a2f7c11",
+            patient: PATIENT,
+            at: at(20),
+            author: "Homeward",
+            base: BASE,
+            sections: vec![
+                ("Patient", people[..1].to_vec()),
+                ("Readings", found),
+                ("Alerts", Vec::new()),
+            ],
+        }),
+        capability_statement(&Capabilities {
+            version: "0.1.0",
+            date: at(0),
+            base: BASE,
+            resources: &served,
+        }),
+        operation_outcome(&[
+            Issue {
+                code: "not-found",
+                text: "There is no such patient.",
+                place: None,
+            },
+            Issue {
+                code: "invalid",
+                text: "has to be a date",
+                place: Some("Observation.effectiveDateTime"),
+            },
+        ]),
+    ]
+}
+
+fn all() -> Vec<Value> {
+    [
+        all_observations(),
+        people_and_devices(),
+        episodes(),
+        care(),
+        audit(),
+        server(),
+    ]
+    .concat()
+}
+
+/// What a validator says of the resources: a line for each fault, none where all are right.
+fn faults(validator: &Validator, resources: &[Value]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resources.ndjson");
+    let lines: Vec<_> = resources.iter().map(Value::to_string).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let program = validator.program.as_path();
+    let output = Command::new(program)
+        .args(["-", path.to_str().unwrap()])
+        .env("NODE_PATH", root().join("target/test-tools-npm/node_modules"))
+        .stdin(validator.script(folder.path()))
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "{} does not start ({error}): run scripts/test-tools.sh",
+                program.display()
+            )
+        });
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{}: {told} (run scripts/test-tools.sh)",
+        program.display()
+    );
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (count, faults) = said.split_once('\n').unwrap();
+    assert_eq!(count, resources.len().to_string(), "it judged each");
+    faults.to_owned()
+}
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A validator: a program that reads its script from standard input.
+struct Validator {
+    program: std::path::PathBuf,
+    script: &'static str,
+}
+
+impl Validator {
+    /// Knows the value sets. What it does not know, it says as a warning.
+    fn fhir() -> Validator {
+        Validator {
+            program: "node".into(),
+            script: r"
+                const { Fhir } = require('fhir');
+                const lines = require('fs').readFileSync(process.argv[2], 'utf8').split('\n');
+                console.log(lines.length);
+                const fhir = new Fhir();
+                for (const line of lines) {
+                    const resource = JSON.parse(line);
+                    for (const message of fhir.validate(resource, { errorOnUnexpected: true }).messages)
+                        if (['error', 'fatal'].includes(message.severity))
+                            console.log(resource.resourceType, message.location, message.message);
+                }",
+        }
+    }
+
+    /// Knows every element and type.
+    fn fhirkit() -> Validator {
+        Validator {
+            program: root().join("target/test-tools/bin/python"),
+            script: r"
+import fhirkit, sys
+lines = open(sys.argv[1]).read().split('\n')
+print(len(lines))
+for line in lines:
+    for issue in fhirkit.validate(line):
+        print(issue)
+",
+        }
+    }
+
+    fn script(&self, folder: &Path) -> std::fs::File {
+        let path = folder.join("script");
+        std::fs::write(&path, self.script).unwrap();
+        std::fs::File::open(path).unwrap()
+    }
+}
+
+#[test]
+fn two_validators_find_nothing_wrong_with_what_is_written() {
+    let resources = all();
+    let types: BTreeSet<_> = resources
+        .iter()
+        .map(|resource| resource["resourceType"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "AuditEvent",
+        "Bundle",
+        "CapabilityStatement",
+        "CarePlan",
+        "Consent",
+        "DetectedIssue",
+        "Device",
+        "DeviceMetric",
+        "Flag",
+        "Observation",
+        "OperationOutcome",
+        "Patient",
+        "Provenance",
+    ];
+    assert_eq!(types, BTreeSet::from(expected));
+    for validator in [Validator::fhir(), Validator::fhirkit()] {
+        assert_eq!(
+            faults(&validator, &resources),
+            "",
+            "{}",
+            validator.program.display()
+        );
+    }
+}
+
+#[test]
+fn the_validators_would_find_a_fault() {
+    let status = json!({"resourceType": "Observation", "status": "done", "code": {"text": "x"}});
+    let lacking = json!({"resourceType": "Flag", "status": "active", "code": {"text": "x"}});
+    let unknown =
+        json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "valueQuanity": {}});
+    let time = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "effectiveDateTime": "yesterday"});
+    for (resource, knowing) in [
+        (status, vec![Validator::fhir()]),
+        (lacking, vec![Validator::fhir(), Validator::fhirkit()]),
+        (unknown, vec![Validator::fhir(), Validator::fhirkit()]),
+        (time, vec![Validator::fhir(), Validator::fhirkit()]),
+    ] {
+        for validator in knowing {
+            let found = faults(&validator, std::slice::from_ref(&resource));
+            assert_ne!(found, "", "{resource} by {}", validator.program.display());
+        }
+    }
+}
+
+#[test]
+fn a_summary_is_no_reading_of_a_device() {
+    use homeward_record::decode::{DecodeContext, decode};
+    let summaries: Vec<_> = all_observations().into_iter().rev().take(3).collect();
+    let context = DecodeContext {
+        received_at: at(30),
+        retention: TimeDelta::days(365),
+        utc_offset: TimeDelta::zero(),
+    };
+    for summary in summaries {
+        let payload = summary.to_string();
+        let upload = decode(homeward_record::PayloadKind::Fhir, payload.as_bytes(), &context);
+        assert_eq!(
+            (upload.readings.len(), upload.rejected.len()),
+            (0, 1),
+            "{payload}"
+        );
+    }
+}
