@@ -147,7 +147,7 @@ async fn every_role_may_use_the_routes_that_the_table_says_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_a_reason_on_file_a_patient_is_not_there() {
+async fn invariant_8_without_a_reason_on_file_a_patient_is_not_there() {
     let ward = Ward::open(TestApp::start().await).await;
     for role in Role::ALL.into_iter().filter(|role| *role != Role::PrivacyOfficer) {
         let token = ward.token_of(role).await;
@@ -200,7 +200,7 @@ async fn without_a_reason_on_file_a_patient_is_not_there() {
 }
 
 #[tokio::test]
-async fn row_level_security_holds_when_nobody_asks_for_a_reason() {
+async fn invariant_8_row_level_security_holds_when_nobody_asks_for_a_reason() {
     let ward = Ward::open(TestApp::start_deciding_by(|_, _, _| Ok(()), |_| {}).await).await;
     for role in Role::ALL {
         let token = ward.token_of(role).await;
@@ -436,7 +436,7 @@ async fn a_glass_that_was_broken_is_whole_again() {
 }
 
 #[tokio::test]
-async fn every_answer_is_in_the_log_and_every_edit_of_the_log_is_found() {
+async fn invariant_8_every_answer_is_in_the_log_and_every_edit_of_the_log_is_found() {
     let ward = Ward::open(TestApp::start().await).await;
     let token = ward.token_of(Role::CareTeamMember).await;
     let readings = |patient| format!("/api/v1/patients/{patient}/readings");
