@@ -1,5 +1,6 @@
 //! Administration: one change of the record, and one JSON object that says what became of it.
 
+mod account;
 mod plan;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use crate::config::Settings;
 use crate::database::Database;
 use crate::lifecycle::Lifecycle;
 use crate::print::print;
+use account::{AccountCommand, ProxyCommand, RoleCommand};
 use plan::PlanCommand;
 
 /// Who changes care plans, as the record names them.
@@ -39,6 +41,15 @@ pub(crate) enum Command {
     /// Devices, their credentials, and whose patient they measure
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Accounts of people who sign in
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// The roles that accounts hold
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Those whom patients have named to see their records
+    #[command(subcommand)]
+    Proxy(ProxyCommand),
     /// Tokens with which programs read the API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -313,6 +324,9 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             return plan::run(&pool, command, &Clock::System).await;
         }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
+        Command::Account(command) => account::account(&mut transaction, command, now).await?,
+        Command::Role(command) => account::role(&mut transaction, command, now).await?,
+        Command::Proxy(command) => account::proxy(&mut transaction, command, now).await?,
         Command::Token(TokenCommand::Add(options)) => {
             let token = format!("hw_{}", random_secret());
             let new = NewToken {

@@ -35,9 +35,21 @@ pub(crate) enum ApiError {
     /// It is not possible as things stand.
     #[error("{0}")]
     Conflict(String),
-    /// The request shows no token.
-    #[error("send a token: Authorization: Bearer <token>")]
+    /// The request shows neither a token nor a session.
+    #[error("sign in, or send a token: Authorization: Bearer <token>")]
     NoToken,
+    /// The session is unknown or over.
+    #[error("the session is over; sign in again")]
+    NoSession,
+    /// Whoever wants to sign in is not let in. That nothing more is said is the point.
+    #[error("the name or the password is wrong, or it was wrong too often; after that, wait 15 minutes")]
+    NotLetIn,
+    /// It was tried too often.
+    #[error("that was too often; try again in {seconds} seconds")]
+    TooOften {
+        /// When to try again.
+        seconds: i64,
+    },
     /// The token is unknown or revoked.
     #[error("the token is unknown or was revoked")]
     BadToken,
@@ -91,6 +103,9 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "A valid token is needed",
             ),
+            ApiError::NoSession => ("unauthorized", StatusCode::UNAUTHORIZED, "Signing in is needed"),
+            ApiError::NotLetIn => ("not-let-in", StatusCode::UNAUTHORIZED, "Not signed in"),
+            ApiError::TooOften { .. } => ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often"),
             ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
             ApiError::Method => (
@@ -125,7 +140,8 @@ impl ApiError {
 
     fn header(&self, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            ApiError::NoToken => Some((
+            ApiError::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
+            ApiError::NoToken | ApiError::NoSession | ApiError::NotLetIn => Some((
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer realm="homeward""#),
             )),

@@ -19,10 +19,14 @@
 //! | `POST /api/v1/alerts/{alert}/close` | puts it away once its condition has cleared |
 //! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
 //! | `POST /api/v1/rules/dry-run` | what rules would have raised: nobody is paged |
+//! | `POST /api/v1/sign-in` | signs in with name and password |
+//! | `GET`, `DELETE /api/v1/session` | who is signed in; signs out |
+//! | `POST /api/v1/session/role` | picks the role in which to act |
+//! | `POST /api/v1/account/password` | chooses another password |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
-//! Everything under `/api` needs a bearer token. Errors are problem documents (RFC 9457). Times are RFC 3339
-//! in UTC, values in the stored units of their metrics, named by UCUM codes.
+//! Everything else under `/api` needs a bearer token, or a session in which a role is picked. Errors are problem
+//! documents (RFC 9457). Times are RFC 3339 in UTC, values in the stored units of their metrics, named by UCUM codes.
 
 mod access;
 mod access_log;
@@ -35,11 +39,13 @@ mod error;
 mod glucose_summary;
 mod health;
 mod metrics;
+pub mod password;
 mod readings;
 mod request;
 mod routes;
 mod series;
 mod serve;
+mod sign_in;
 mod trends;
 
 #[cfg(test)]

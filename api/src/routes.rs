@@ -21,9 +21,10 @@ use crate::access::{Action, Decide};
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
+use crate::sign_in::{Hashing, Needs, admit};
 use crate::{
     access, access_log, break_glass, care_plan, corrections, dry_run, glucose_summary, health, metrics,
-    readings, trends,
+    readings, sign_in, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     /// Dry runs that may be at work: each keeps processors busy for seconds, and readings have to be taken
     /// meanwhile.
     pub(crate) dry_runs: Semaphore,
+    /// Where passwords are hashed.
+    pub(crate) hashing: Hashing,
     /// Ends the streams.
     pub(crate) shutdown: CancellationToken,
 }
@@ -61,6 +64,7 @@ impl Shared {
             state,
             hub: AlertHub::new(),
             dry_runs: Semaphore::new(1),
+            hashing: Hashing::new(),
             shutdown,
         })
     }
@@ -153,6 +157,32 @@ pub(crate) fn api_routes() -> Vec<Route> {
     ]
 }
 
+/// A route that is not for a role: whoever calls acts as nobody (yet).
+pub(crate) struct OpenRoute {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// What the caller has to show: [`admit`] sees to it.
+    pub(crate) needs: Needs,
+    handler: MethodRouter<App>,
+}
+
+/// Everything else that there is.
+#[rustfmt::skip]
+pub(crate) fn open_routes() -> Vec<OpenRoute> {
+    use Needs::*;
+    let route = |method, path, needs, handler| OpenRoute { method, path, needs, handler };
+    vec![
+        route(Method::GET, "/healthz", Nothing, get(health::alive)),
+        route(Method::GET, "/readyz", Nothing, get(health::ready)),
+        route(Method::GET, "/metrics", Nothing, get(metrics::get)),
+        route(Method::POST, "/api/v1/sign-in", Nothing, post(sign_in::post)),
+        route(Method::GET, "/api/v1/session", Session, get(sign_in::session::get)),
+        route(Method::DELETE, "/api/v1/session", Session, delete(sign_in::sign_out::delete)),
+        route(Method::POST, "/api/v1/session/role", Session, post(sign_in::pick_role::post)),
+        route(Method::POST, "/api/v1/account/password", Session, post(sign_in::change_password::post)),
+    ]
+}
+
 /// The whole of the interface.
 pub(crate) fn router(app: &App) -> Router {
     router_deciding_by(app, access::may)
@@ -160,20 +190,20 @@ pub(crate) fn router(app: &App) -> Router {
 
 /// The same with another decision in place of [`access::may`], which tests take away.
 pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
-    let routes = api_routes();
-    metrics::describe(routes.iter().map(|route| (&route.method, route.path)));
-    let api = routes
-        .into_iter()
-        .fold(Router::new(), |router, route| {
-            let pass = from_fn_with_state((app.clone(), route.action, decide), access::pass);
-            router.route(route.path, route.handler.route_layer(pass))
-        })
-        .route_layer(from_fn(keep_private));
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::get))
-        .merge(api)
+    let (routes, open) = (api_routes(), open_routes());
+    let named = routes.iter().map(|route| (&route.method, route.path));
+    metrics::describe(named.chain(open.iter().map(|route| (&route.method, route.path))));
+    let router = routes.into_iter().fold(Router::new(), |router, route| {
+        let pass = from_fn_with_state((app.clone(), route.action, decide), access::pass);
+        router.route(route.path, route.handler.route_layer(pass))
+    });
+    // Nothing is answered but what stands in one of the two lists, which a test goes through.
+    let router = open.into_iter().fold(router, |router, route| {
+        let admit = from_fn_with_state((app.clone(), route.needs), admit);
+        router.route(route.path, route.handler.route_layer(admit))
+    });
+    router
+        .route_layer(from_fn(keep_private))
         .fallback(async || ApiError::NotFound("there is nothing at this path".to_owned()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -184,7 +214,11 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
 
 /// What is said of patients stays in no cache.
 async fn keep_private(request: Request, next: Next) -> Response {
+    let private = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
+    if !private {
+        return response;
+    }
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     response

@@ -12,6 +12,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
 use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
 use homeward_store::access::{NewRole, Role, grant_role};
+use homeward_store::accounts::{NewAccount, add_account};
 use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, secret_hash, set_rules};
 use homeward_store::testing::TestDatabase;
 use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty};
@@ -33,6 +34,11 @@ pub(crate) const TOKEN_NAME: &str = "ward 3";
 
 /// That token.
 pub(crate) const TOKEN: &str = "a-token-for-tests";
+
+/// The password of every account of a test.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+static PASSWORD_HASH: LazyLock<String> = LazyLock::new(|| crate::password::hash(PASSWORD).unwrap());
 
 /// What waits for something longer than this waits in vain.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -168,6 +174,49 @@ impl TestApp {
             .await
             .unwrap();
         token
+    }
+
+    /// An account that signs in with [`PASSWORD`].
+    pub(crate) async fn add_account(&self, sign_in_name: &str) -> i64 {
+        let new = NewAccount {
+            sign_in_name,
+            name: "Mei Ng",
+            password_hash: Some(&PASSWORD_HASH),
+            initial_password_until: None,
+        };
+        add_account(&mut *self.connection().await, &new, now())
+            .await
+            .unwrap()
+    }
+
+    /// Grants an account a role.
+    pub(crate) async fn grant(
+        &self,
+        account: i64,
+        role: Role,
+        organisation: Option<i64>,
+        patient: Option<PatientId>,
+    ) -> i64 {
+        let new = NewRole {
+            account: Some(account),
+            role,
+            organisation,
+            patient,
+        };
+        grant_role(&mut *self.connection().await, &new, now())
+            .await
+            .unwrap()
+    }
+
+    /// The status of the answer to any request without a body, whether or not its own body ends.
+    pub(crate) async fn status_of(&self, request: axum::http::request::Builder) -> StatusCode {
+        self.respond(request.body(Body::empty()).unwrap()).await.status()
+    }
+
+    /// The answer to any request with a body of JSON.
+    pub(crate) async fn send_with(&self, request: axum::http::request::Builder, body: &Value) -> Answer {
+        self.answer(request.body(Body::from(body.to_string())).unwrap())
+            .await
     }
 
     /// The answer to any request without a body.
@@ -413,6 +462,7 @@ impl Answer {
             "retry-after",
             "allow",
             "cache-control",
+            "set-cookie",
         ] {
             if let Some(value) = self.headers.get(name) {
                 write!(text, "\n{name}: {}", value.to_str().unwrap()).unwrap();

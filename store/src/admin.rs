@@ -20,6 +20,7 @@ use sqlx::PgConnection;
 
 use crate::Error;
 use crate::access::{NewRole, Role, default_team, enrol, grant_role};
+use crate::accounts::{name_proxy, require_account, roles_of};
 use crate::devices::Assignment;
 
 pub use crate::plans::NewRule;
@@ -39,11 +40,17 @@ pub enum AdminError {
     /// The change refers to something that is not in the record.
     #[error("there is no {what} {id}")]
     Unknown {
-        /// `patient`, `device`, `organisation`, `receiver` or `token`.
+        /// `account`, `patient`, `device`, `organisation`, `receiver`, `role` or `token`.
         what: &'static str,
         /// Its identifier.
         id: i64,
     },
+    /// A sign-in name stands for one account.
+    #[error("there is an account with the sign-in name {0:?} already")]
+    SignInNameTaken(String),
+    /// A role is one of a patient, within an organisation, or neither.
+    #[error("{0}")]
+    RoleDoesNotFit(&'static str),
     /// A device measures one patient at a time.
     #[error(
         "the device measures patient {} from {} {}, so another assignment cannot begin at {}",
@@ -260,6 +267,65 @@ pub async fn add_token_for(connection: &mut PgConnection, new: &NewToken<'_>) ->
     .fetch_one(connection)
     .await
     .map_err(|source| Error::new("add the token", source).into())
+}
+
+/// Grants an account a role, and answers with the number under which it holds it.
+pub async fn grant_account_role(
+    connection: &mut PgConnection,
+    account: i64,
+    new: &NewRole,
+    now: DateTime<Utc>,
+) -> Result<i64, AdminError> {
+    match (new.role, new.patient, new.organisation) {
+        (Role::Patient, None, _) => {
+            return Err(AdminError::RoleDoesNotFit("say which patient the account is"));
+        }
+        (Role::Patient, Some(_), Some(_)) => {
+            return Err(AdminError::RoleDoesNotFit("a patient is one wherever they are"));
+        }
+        (role, Some(_), _) if role != Role::Patient => {
+            return Err(AdminError::RoleDoesNotFit("only a patient is a patient"));
+        }
+        (role, _, None) if role.needs_organisation() => {
+            return Err(AdminError::RoleDoesNotFit(
+                "say in which organisation the account holds the role",
+            ));
+        }
+        (Role::Integrator, ..) => {
+            return Err(AdminError::RoleDoesNotFit(
+                "programs are integrators: give them a token",
+            ));
+        }
+        _ => {}
+    }
+    require_account(connection, account).await?;
+    require(connection, Kind::Organisation, new.organisation.as_slice()).await?;
+    let patients: Vec<i64> = new.patient.iter().map(|patient| patient.0).collect();
+    require(connection, Kind::Patient, &patients).await?;
+    let of_account = NewRole {
+        account: Some(account),
+        ..*new
+    };
+    Ok(grant_role(connection, &of_account, now).await?)
+}
+
+/// Names an account that may see a patient's record. Whoever does so acts as a patient, so the account must be one.
+pub async fn add_proxy(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    account: i64,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Result<i64, AdminError> {
+    require_account(connection, account).await?;
+    require(connection, Kind::Patient, &[patient.0]).await?;
+    let roles = roles_of(connection, account, now).await?;
+    if !roles.iter().any(|role| role.role == Role::Patient) {
+        return Err(AdminError::RoleDoesNotFit(
+            "the account is no patient, and it is in that role that one sees the records of others by their leave",
+        ));
+    }
+    Ok(name_proxy(connection, patient, account, by, now).await?)
 }
 
 /// Revokes a token and answers with the time of its first revocation.

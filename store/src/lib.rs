@@ -13,6 +13,7 @@ mod rules;
 mod schema;
 
 pub mod access;
+pub mod accounts;
 pub mod admin;
 pub mod alerts;
 pub mod audit;
@@ -27,6 +28,7 @@ pub mod replay;
 pub mod retention;
 pub mod rollup;
 pub mod server;
+pub mod sessions;
 pub mod silence;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -93,6 +93,8 @@ pub(crate) fn in_words(action: &str) -> &'static str {
         "read_access_log" => "looked at who has seen your record",
         "break_glass" => "opened your record in an emergency, for a stated reason",
         "review_break_glass" => "checked whether opening your record was right",
+        "grant_role" => "gave an account the right to sign in as you",
+        "name_proxy" => "noted whom you have named to see your record",
         _ => "did something with your record",
     }
 }

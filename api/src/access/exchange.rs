@@ -144,7 +144,7 @@ pub(crate) async fn pass(
     let (mut parts, body) = request.into_parts();
     let now = app.clock.now();
     let mut transaction = app.begin().await?;
-    let principal = Principal::of(&mut transaction, &parts.headers, now).await?;
+    let principal = Principal::of(&app, &mut transaction, (&parts.method, &parts.headers), now).await?;
     let target = parts.uri.path().to_owned();
     let origin = parts
         .extensions

@@ -4,11 +4,14 @@
 //! place that decides — and lets the handler work in a transaction that sees only whom the caller may see. When the
 //! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
 //! answered; when it has not, nothing has happened.
+//!
+//! A caller shows a bearer token, or the cookie of a session in which a role is picked: see [`crate::sign_in`].
 
 mod action;
 mod exchange;
 mod may;
 mod principal;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +19,4 @@ pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, Origin, pass};
 pub(crate) use may::{Decide, may};
 pub(crate) use principal::Principal;
+pub(crate) use session::{SESSION_COOKIE, from_our_page, secret_of, session_of};

@@ -1,13 +1,16 @@
 //! Who calls.
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use chrono::{DateTime, Utc};
 use homeward_store::access::HeldRole;
+use homeward_store::sessions::{note_use, session_is_good};
 use homeward_store::tokens::{find_token, token_is_good};
 use sqlx::PgConnection;
 
+use super::session::session_of;
 use crate::error::ApiError;
+use crate::routes::App;
 
 /// Who calls, and as what.
 #[derive(Clone, Debug)]
@@ -30,18 +33,35 @@ pub(crate) enum Subject {
         /// Its scopes, if it has not all of its role.
         scopes: Option<Vec<String>>,
     },
+    /// The cookie of somebody who has signed in and picked a role.
+    Session {
+        /// By what the record knows it.
+        hash: [u8; 32],
+    },
 }
 
 impl Principal {
-    /// Finds out who calls.
+    /// Finds out who calls. A token counts before a cookie: no page sends one by itself.
     pub(super) async fn of(
+        app: &App,
         connection: &mut PgConnection,
-        headers: &HeaderMap,
+        (method, headers): (&Method, &HeaderMap),
         now: DateTime<Utc>,
     ) -> Result<Principal, ApiError> {
-        let header = headers.get(AUTHORIZATION).ok_or(ApiError::NoToken)?;
-        let token = header.to_str().ok().and_then(bearer_token);
-        let token = token.ok_or(ApiError::NoToken)?;
+        match headers.get(AUTHORIZATION) {
+            Some(header) => {
+                let token = header.to_str().ok().and_then(bearer_token);
+                Principal::of_token(connection, token.ok_or(ApiError::NoToken)?, now).await
+            }
+            None => Principal::of_session(app, connection, (method, headers), now).await,
+        }
+    }
+
+    async fn of_token(
+        connection: &mut PgConnection,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Principal, ApiError> {
         let found = find_token(connection, token, now).await?;
         let found = found.ok_or(ApiError::BadToken)?;
         Ok(Principal {
@@ -54,15 +74,38 @@ impl Principal {
         })
     }
 
+    async fn of_session(
+        app: &App,
+        connection: &mut PgConnection,
+        (method, headers): (&Method, &HeaderMap),
+        now: DateTime<Utc>,
+    ) -> Result<Principal, ApiError> {
+        let session = session_of(connection, method, headers, now).await?;
+        if session.is_to_note(now) {
+            // Not in the request's transaction: it stays noted when the request fails, and requests of one browser do
+            // not wait for each other.
+            note_use(&mut *app.connection().await?, &session.hash, now).await?;
+        }
+        let acts_as = session.acts_as.ok_or(ApiError::Forbidden(
+            "pick a role first: POST /api/v1/session/role",
+        ))?;
+        Ok(Principal {
+            name: session.name,
+            acts_as,
+            subject: Subject::Session { hash: session.hash },
+        })
+    }
+
     /// Whether what the caller has shown is still good.
     pub(crate) async fn is_good(
         &self,
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<bool, ApiError> {
-        match self.subject {
-            Subject::Token { id, .. } => Ok(token_is_good(connection, id, now).await?),
-        }
+        Ok(match &self.subject {
+            Subject::Token { id, .. } => token_is_good(connection, *id, now).await?,
+            Subject::Session { hash } => session_is_good(connection, hash, self.acts_as.id, now).await?,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every route and every role, with a reason on file and without; and what holds when nobody asks for one.
 
+mod signed_in;
+
 use axum::http::{Method, StatusCode};
 use homeward_record::{DeviceId, Metric, PatientId};
 use homeward_store::access::{Role, act_as, basis_for, default_team, enrol, visible_to};

@@ -1,0 +1,200 @@
+//! Signing in, and `POST /api/v1/sign-in`, which does so with `{"name": "dr.ng", "password": "…"}`.
+//!
+//! The answer sets the session's cookie and tells what `GET /api/v1/session` does. An account with one role acts in it;
+//! whoever holds several picks one by `POST /api/v1/session/role`.
+//!
+//! Whoever is not let in learns nothing: a name that nobody has is counted, hashed and answered like a wrong password,
+//! and so is an account that is locked or disabled. What it was is in the log of reads and changes.
+
+pub(crate) mod change_password;
+mod hashing;
+pub(crate) mod pick_role;
+pub(crate) mod session;
+pub(crate) mod sign_out;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod visit;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderName;
+use axum::http::header::{HeaderValue, SET_COOKIE};
+use chrono::{DateTime, TimeDelta, Utc};
+use homeward_store::Error;
+use homeward_store::access::HeldRole;
+use homeward_store::accounts::{Account, find_account, note_right_password, note_wrong_password, roles_of};
+use homeward_store::admin::secret_hash;
+use homeward_store::audit::{self, AuditEntry};
+use homeward_store::sessions::{self, NewSession, Session, end_session};
+use serde::Deserialize;
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::access::SESSION_COOKIE;
+use crate::alerts::act::NoParameters;
+use crate::error::ApiError;
+use crate::request::{Body, Query};
+use crate::routes::App;
+use session::View;
+
+pub(crate) use hashing::Hashing;
+pub(crate) use visit::{Needs, SignedIn, Visit, admit};
+
+/// After so many wrong passwords in a row an account is locked, and again after each further one: somebody who forgets
+/// has tried by then, and who guesses has ten guesses and then four an hour (ASVS 4, 2.2.1 allows a hundred).
+const MOST_WRONG: i32 = 10;
+
+/// For how long it is locked: long enough to stop guessing, short enough that locking somebody else out has to be done
+/// all day long.
+const LOCKED_FOR: TimeDelta = TimeDelta::minutes(15);
+
+/// The longest sign-in name, in characters: an address of e-mail fits.
+const LONGEST_NAME: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    name: String,
+    password: String,
+}
+
+/// An answer that sets the session's cookie.
+pub(crate) type WithCookie = ([(HeaderName, HeaderValue); 1], Json<View>);
+
+pub(crate) async fn post(
+    State(app): State<App>,
+    visit: Visit,
+    Query(NoParameters {}): Query<NoParameters>,
+    Body(asked): Body<Asked>,
+) -> Result<WithCookie, ApiError> {
+    let sign_in_name = as_kept(&asked.name);
+    throttle::count(&app, &visit, &asked.name).await?;
+    let account = find_account(&mut *app.connection().await?, &sign_in_name).await?;
+    let kept = account.and_then(|account| account.password_hash);
+    let right = app.hashing.is_password(asked.password, kept.clone()).await?;
+
+    let mut transaction = begin(&app).await?;
+    // As it is now: meanwhile it may have been locked, or have got another password.
+    let account = find_account(&mut transaction, &sign_in_name).await?;
+    let refusal = match &account {
+        None => Some("nobody has this name"),
+        Some(account) => account.obstacle(visit.now).or_else(|| {
+            let right = right && account.password_hash == kept;
+            (!right).then_some("the password is wrong")
+        }),
+    };
+    match (account, refusal) {
+        (Some(account), None) => {
+            let answer = let_in(&mut transaction, &visit, account).await?;
+            commit(transaction).await?;
+            throttle::forgive(&app, &visit, &asked.name).await?;
+            Ok(answer)
+        }
+        (account, refusal) => {
+            // The same statements for everybody.
+            if !right {
+                let until = visit.now + LOCKED_FOR;
+                note_wrong_password(&mut transaction, &sign_in_name, MOST_WRONG, until, visit.now).await?;
+            }
+            let actor = account.as_ref().map_or("unknown", |account| &account.name);
+            let entry = AuditEntry {
+                done: false,
+                reason: refusal,
+                ..visit.entry("sign_in", actor)
+            };
+            audit::append(&mut transaction, &entry, visit.now).await?;
+            commit(transaction).await?;
+            Err(ApiError::NotLetIn)
+        }
+    }
+}
+
+/// A sign-in name as the record has it; what cannot be one is the name of nobody.
+fn as_kept(name: &str) -> String {
+    let name = name.trim().to_lowercase();
+    let fits = name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    if fits { name } else { String::new() }
+}
+
+/// Begins the session of somebody who has shown the right password.
+async fn let_in(
+    connection: &mut PgConnection,
+    visit: &Visit,
+    account: Account,
+) -> Result<WithCookie, ApiError> {
+    note_right_password(connection, account.id).await?;
+    // What another person did in this browser is over.
+    if let Some(secret) = &visit.secret {
+        end_session(connection, &secret_hash(secret), visit.now).await?;
+    }
+    let roles = roles_of(connection, account.id, visit.now).await?;
+    let first_password = account.initial_password_until.is_some();
+    let acts_as = match &roles[..] {
+        [only] if !first_password => Some(HeldRole::from(only)),
+        _ => None,
+    };
+    let mut session = Session {
+        hash: [0; 32],
+        account: account.id,
+        sign_in_name: account.sign_in_name,
+        name: account.name,
+        acts_as,
+        csrf_token: String::new(),
+        first_password,
+        last_used_at: visit.now,
+        expires_at: visit.now + sessions::LONGEST,
+    };
+    let cookie = new_session(connection, &mut session, visit.now).await?;
+    let entry = AuditEntry {
+        held_role: session.acts_as.as_ref().map(|role| role.id),
+        ..visit.entry("sign_in", &session.name)
+    };
+    audit::append(connection, &entry, visit.now).await?;
+    Ok((cookie, Json(View::new(session, roles))))
+}
+
+/// Begins a session like this one, with a secret and a token of its own. Answers with its cookie.
+async fn new_session(
+    connection: &mut PgConnection,
+    session: &mut Session,
+    now: DateTime<Utc>,
+) -> Result<[(HeaderName, HeaderValue); 1], ApiError> {
+    let secret = random_text();
+    session.hash = secret_hash(&secret);
+    session.csrf_token = random_text();
+    session.last_used_at = now;
+    let new = NewSession {
+        secret: &secret,
+        csrf_token: &session.csrf_token,
+        account: session.account,
+        held_role: session.acts_as.as_ref().map(|role| role.id),
+        expires_at: session.expires_at,
+    };
+    sessions::begin_session(connection, &new, now).await?;
+    Ok([(SET_COOKIE, cookie(&secret, false))])
+}
+
+/// The session's cookie, or what takes it away. It lasts as long as the browser; that it is over is the record's
+/// business. `Lax`, so that a link in a message leads to the page and not to signing in.
+fn cookie(secret: &str, over: bool) -> HeaderValue {
+    let max_age = if over { "; Max-Age=0" } else { "" };
+    let text = format!("{SESSION_COOKIE}={secret}; Path=/; Secure; HttpOnly; SameSite=Lax{max_age}");
+    HeaderValue::try_from(text).expect("the cookie is of letters and digits")
+}
+
+/// 256 random bits, in hexadecimal digits.
+fn random_text() -> String {
+    let bits: [u8; 32] = rand::random();
+    bits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A transaction that sees the whole record.
+async fn begin(app: &App) -> Result<Transaction<'static, Postgres>, ApiError> {
+    let transaction = app.pool.begin().await;
+    transaction.map_err(|source| Error::new("connect to the record", source).into())
+}
+
+async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), ApiError> {
+    let committed = transaction.commit().await;
+    committed.map_err(|source| Error::new("commit a request", source).into())
+}

@@ -1,0 +1,29 @@
+//! `DELETE /api/v1/session`: signs out. The session is over at once, whoever else knows its secret.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use homeward_store::audit::{self, AuditEntry};
+use homeward_store::sessions::end_session;
+
+use super::{SignedIn, begin, commit, cookie};
+use crate::alerts::act::NoParameters;
+use crate::error::ApiError;
+use crate::request::Query;
+use crate::routes::App;
+
+pub(crate) async fn delete(
+    State(app): State<App>,
+    SignedIn { visit, session }: SignedIn,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1]), ApiError> {
+    let mut transaction = begin(&app).await?;
+    end_session(&mut transaction, &session.hash, visit.now).await?;
+    let entry = AuditEntry {
+        held_role: session.acts_as.map(|role| role.id),
+        ..visit.entry("sign_out", &session.name)
+    };
+    audit::append(&mut transaction, &entry, visit.now).await?;
+    commit(transaction).await?;
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie("", true))]))
+}

@@ -1,0 +1,304 @@
+//! Accounts, the roles that they hold, and who is named as a proxy.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use homeward_api::password;
+use homeward_record::PatientId;
+use homeward_store::access::{self, NewRole, Role};
+use homeward_store::accounts::{self, NewAccount};
+use homeward_store::admin::{add_proxy, grant_account_role};
+use homeward_store::audit::{self, AuditEntry};
+use homeward_store::sessions::end_sessions_of;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::{AUTHOR, text};
+
+/// For how long a first password is good: its owner may be away for a weekend (ASVS 4, 2.3.1).
+const FIRST_PASSWORD_LASTS: TimeDelta = TimeDelta::days(7);
+
+/// The longest password on the standard input, in bytes: of the longest that may be chosen, each character with four.
+const LONGEST_INPUT: u64 = 4 * password::LONGEST as u64 + 2;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Add an account of somebody who signs in; without --password-stdin it prints a first password, which is good for
+    /// 7 days and has to be changed when signing in
+    Add(AccountOptions),
+    /// Refuse an account from now on; whoever is signed in with it is signed out
+    Disable {
+        #[arg(value_name = "ID")]
+        account: i64,
+    },
+    /// Take an account again that is locked for wrong passwords
+    Unlock {
+        #[arg(value_name = "ID")]
+        account: i64,
+    },
+    /// Give an account another first password, which is printed, and sign it out everywhere
+    ResetPassword {
+        #[arg(value_name = "ID")]
+        account: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountOptions {
+    /// What is typed to sign in; capitals do not matter
+    #[arg(long, value_name = "NAME", value_parser = sign_in_name)]
+    sign_in_name: String,
+    /// The person's name
+    #[arg(long, value_parser = text)]
+    name: String,
+    /// Read the password from the standard input: one that its owner has chosen
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoleCommand {
+    /// Grant an account a role
+    Grant {
+        #[arg(long, value_name = "ID")]
+        account: i64,
+        /// The role
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// Where; a privacy officer without an organisation is one for all of them
+        #[arg(long, value_name = "ID")]
+        organisation: Option<i64>,
+        /// Who the patient is, of an account of a patient
+        #[arg(long, value_name = "ID")]
+        patient: Option<PatientId>,
+    },
+    /// End a role; whoever acts in it cannot from now on
+    End {
+        #[arg(value_name = "ID")]
+        role: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyCommand {
+    /// Name an account that may see a patient's record, as the patient wishes
+    Add {
+        #[arg(long, value_name = "ID")]
+        patient: PatientId,
+        #[arg(long, value_name = "ID")]
+        account: i64,
+    },
+}
+
+/// Letters, digits and what addresses of e-mail have, in lower case.
+fn sign_in_name(name: &str) -> Result<String, &'static str> {
+    let name = name.trim().to_lowercase();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(fits) {
+        return Err("expected up to 100 letters, digits, and . _ - + @");
+    }
+    Ok(name)
+}
+
+pub(super) async fn account(
+    connection: &mut PgConnection,
+    command: AccountCommand,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    match command {
+        AccountCommand::Add(options) => add(connection, &options, now).await,
+        AccountCommand::Disable { account } => {
+            let disabled_at = accounts::disable_account(connection, account, now).await?;
+            note(
+                connection,
+                "disable_account",
+                &format!("account {account}"),
+                &[],
+                now,
+            )
+            .await?;
+            Ok(json!({"account_id": account, "disabled_at": disabled_at}))
+        }
+        AccountCommand::Unlock { account } => {
+            let was_locked = accounts::unlock_account(connection, account, now).await?;
+            note(
+                connection,
+                "unlock_account",
+                &format!("account {account}"),
+                &[],
+                now,
+            )
+            .await?;
+            Ok(json!({"account_id": account, "was_locked": was_locked}))
+        }
+        AccountCommand::ResetPassword { account } => {
+            let (password, until) = (first_password(), now + FIRST_PASSWORD_LASTS);
+            let hash = password::hash(&password).context("could not hash the password")?;
+            let name = accounts::set_password(connection, account, &hash, Some(until)).await?;
+            end_sessions_of(connection, account, None, now).await?;
+            note(
+                connection,
+                "reset_password",
+                &format!("account {account}"),
+                &[],
+                now,
+            )
+            .await?;
+            Ok(json!({
+                "account_id": account, "sign_in_name": name, "password": password, "password_until": until,
+            }))
+        }
+    }
+}
+
+async fn add(connection: &mut PgConnection, options: &AccountOptions, now: DateTime<Utc>) -> Result<Value> {
+    let (password, until) = if options.password_stdin {
+        let chosen = read_password()?;
+        password::check(&chosen, &[&options.sign_in_name, &options.name])?;
+        (chosen, None)
+    } else {
+        (first_password(), Some(now + FIRST_PASSWORD_LASTS))
+    };
+    let hash = password::hash(&password).context("could not hash the password")?;
+    let new = NewAccount {
+        sign_in_name: &options.sign_in_name,
+        name: &options.name,
+        password_hash: Some(&hash),
+        initial_password_until: until,
+    };
+    let account = accounts::add_account(connection, &new, now).await?;
+    note(connection, "add_account", &format!("account {account}"), &[], now).await?;
+    let shown = until.is_some().then_some(password);
+    Ok(json!({
+        "account_id": account, "sign_in_name": options.sign_in_name, "password": shown, "password_until": until,
+    }))
+}
+
+pub(super) async fn role(
+    connection: &mut PgConnection,
+    command: RoleCommand,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    match command {
+        RoleCommand::Grant {
+            account,
+            role,
+            organisation,
+            patient,
+        } => {
+            let new = NewRole {
+                account: Some(account),
+                role,
+                organisation,
+                patient,
+            };
+            let held_role = grant_account_role(connection, account, &new, now).await?;
+            let target = format!("account {account}, role {held_role}");
+            note(connection, "grant_role", &target, patient.as_slice(), now).await?;
+            Ok(json!({
+                "role_id": held_role, "account_id": account, "role": role, "organisation_id": organisation,
+                "patient_id": patient,
+            }))
+        }
+        RoleCommand::End { role } => {
+            if !access::end_role(connection, role, now).await? {
+                bail!("nobody holds a role {role}, or it has ended already");
+            }
+            note(connection, "end_role", &format!("role {role}"), &[], now).await?;
+            Ok(json!({"role_id": role, "ended_at": now}))
+        }
+    }
+}
+
+pub(super) async fn proxy(
+    connection: &mut PgConnection,
+    command: ProxyCommand,
+    now: DateTime<Utc>,
+) -> Result<Value> {
+    let ProxyCommand::Add { patient, account } = command;
+    let proxy = add_proxy(connection, patient, account, AUTHOR, now).await?;
+    note(
+        connection,
+        "name_proxy",
+        &format!("account {account}"),
+        &[patient],
+        now,
+    )
+    .await?;
+    Ok(json!({"proxy_id": proxy, "patient_id": patient, "account_id": account}))
+}
+
+/// Writes down who was given what, in the log of reads and changes.
+async fn note(
+    connection: &mut PgConnection,
+    action: &str,
+    target: &str,
+    patients: &[PatientId],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let entry = AuditEntry {
+        held_role: None,
+        actor: AUTHOR,
+        action,
+        done: true,
+        target,
+        patients,
+        reason: None,
+        origin: None,
+    };
+    audit::append(connection, &entry, now).await?;
+    Ok(())
+}
+
+fn read_password() -> Result<String> {
+    let mut password = String::new();
+    let mut input = std::io::stdin().take(LONGEST_INPUT);
+    input
+        .read_to_string(&mut password)
+        .context("could not read the standard input")?;
+    let line = password.strip_suffix('\n').unwrap_or(&password);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+/// A hundred random bits, as four groups of five letters and digits of which none is taken for another.
+fn first_password() -> String {
+    const SIGNS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let bits: u128 = rand::random();
+    let sign = |place: u32| char::from(SIGNS[(bits >> (5 * place)) as usize % SIGNS.len()]);
+    let groups: Vec<String> = (0..4)
+        .map(|group| (0..5).map(|place| sign(5 * group + place)).collect())
+        .collect();
+    groups.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn first_passwords_differ_and_could_be_chosen() {
+        let passwords: HashSet<String> = (0..1000).map(|_| first_password()).collect();
+        assert_eq!(passwords.len(), 1000);
+        for password in &passwords {
+            assert_eq!(password.len(), 23);
+            assert_eq!(password::check(password, &[]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn sign_in_names_are_in_lower_case() {
+        for (name, expected) in [
+            ("Dr.Ng", Some("dr.ng")),
+            (" ward_3+night@example.org ", Some("ward_3+night@example.org")),
+            ("", None),
+            ("dr ng", None),
+            ("naïve", None),
+        ] {
+            assert_eq!(sign_in_name(name).ok().as_deref(), expected, "{name:?}");
+        }
+    }
+}
