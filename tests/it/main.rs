@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, its broker and API, and a real TimescaleDB.
 #![cfg(test)]
 
+mod accounts;
 mod alerts;
 mod answers;
 mod client;

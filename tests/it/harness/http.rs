@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, Response, StatusCode};
@@ -19,12 +19,27 @@ use super::soon;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: String,
+    /// What a browser is to keep.
+    pub(crate) set_cookie: Option<String>,
 }
 
 impl Answer {
     /// The body, which must be JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Answer {
+    async fn of(response: Response<Incoming>) -> Answer {
+        let (head, body) = response.into_parts();
+        let body = soon("the body of an answer", body.collect()).await.unwrap();
+        let cookie = head.headers.get("set-cookie");
+        Answer {
+            status: head.status,
+            body: String::from_utf8(body.to_bytes().to_vec()).unwrap(),
+            set_cookie: cookie.map(|cookie| cookie.to_str().unwrap().to_owned()),
+        }
     }
 }
 
@@ -56,21 +71,29 @@ impl Server {
     }
 
     async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {
-        let (response, _connection) = self.request(method, path, token, &[]).await;
-        let status = response.status();
-        let body = soon("the body of an answer", response.into_body().collect())
-            .await
-            .unwrap();
-        Answer {
-            status,
-            body: String::from_utf8(body.to_bytes().to_vec()).unwrap(),
-        }
+        let (response, _connection) = self.request(method, path, token, &[], Bytes::new()).await;
+        Answer::of(response).await
+    }
+
+    /// Any request with a body of JSON.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let body = Bytes::from(body.to_string());
+        let (response, _connection) = self.request(method, path, "", headers, body).await;
+        Answer::of(response).await
     }
 
     /// Opens a stream of events. With `after`, it begins after the event of that id.
     pub(crate) async fn events(&self, path: &str, token: &str, after: Option<&str>) -> EventStream {
         let headers: Vec<_> = after.iter().map(|id| ("last-event-id", *id)).collect();
-        let (response, connection) = self.request(Method::GET, path, token, &headers).await;
+        let (response, connection) = self
+            .request(Method::GET, path, token, &headers, Bytes::new())
+            .await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         EventStream {
@@ -87,6 +110,7 @@ impl Server {
         path: &str,
         token: &str,
         headers: &[(&str, &str)],
+        body: Bytes,
     ) -> (Response<Incoming>, JoinSet<()>) {
         let mut request = Request::builder()
             .method(method)
@@ -101,14 +125,14 @@ impl Server {
         let stream = soon("the API accepts a connection", TcpStream::connect(self.http))
             .await
             .unwrap();
-        let (mut sender, connection): (SendRequest<Empty<Bytes>>, _) =
+        let (mut sender, connection): (SendRequest<Full<Bytes>>, _) =
             http1::handshake(TokioIo::new(stream)).await.unwrap();
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // Its errors show in the answer.
             let _ = connection.await;
         });
-        let request = request.body(Empty::new()).unwrap();
+        let request = request.body(Full::new(body)).unwrap();
         let response = soon("the API answers", sender.send_request(request))
             .await
             .unwrap();
