@@ -44,6 +44,9 @@ pub(crate) enum ApiError {
     /// Whoever wants to sign in is not let in. That nothing more is said is the point.
     #[error("the name or the password is wrong, or it was wrong too often; after that, wait 15 minutes")]
     NotLetIn,
+    /// The password is right, and a code is missing.
+    #[error("send the code that your second factor shows, too: code")]
+    CodeNeeded,
     /// It was tried too often.
     #[error("that was too often; try again in {seconds} seconds")]
     TooOften {
@@ -105,6 +108,7 @@ impl ApiError {
             ),
             ApiError::NoSession => ("unauthorized", StatusCode::UNAUTHORIZED, "Signing in is needed"),
             ApiError::NotLetIn => ("not-let-in", StatusCode::UNAUTHORIZED, "Not signed in"),
+            ApiError::CodeNeeded => ("code-needed", StatusCode::UNAUTHORIZED, "A code is needed"),
             ApiError::TooOften { .. } => ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often"),
             ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
@@ -141,7 +145,7 @@ impl ApiError {
     fn header(&self, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
         match self {
             ApiError::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
-            ApiError::NoToken | ApiError::NoSession | ApiError::NotLetIn => Some((
+            ApiError::NoToken | ApiError::NoSession | ApiError::NotLetIn | ApiError::CodeNeeded => Some((
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer realm="homeward""#),
             )),

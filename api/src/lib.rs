@@ -23,6 +23,7 @@
 //! | `GET`, `DELETE /api/v1/session` | who is signed in; signs out |
 //! | `POST /api/v1/session/role` | picks the role in which to act |
 //! | `POST /api/v1/account/password` | chooses another password |
+//! | `POST`, `PUT`, `DELETE /api/v1/account/second-factor` | offers a second factor, takes it, and gives it up |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything else under `/api` needs a bearer token, or a session in which a role is picked. Errors are problem

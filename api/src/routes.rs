@@ -180,6 +180,9 @@ pub(crate) fn open_routes() -> Vec<OpenRoute> {
         route(Method::DELETE, "/api/v1/session", Session, delete(sign_in::sign_out::delete)),
         route(Method::POST, "/api/v1/session/role", Session, post(sign_in::pick_role::post)),
         route(Method::POST, "/api/v1/account/password", Session, post(sign_in::change_password::post)),
+        route(Method::POST, "/api/v1/account/second-factor", Session, post(sign_in::second_factor::post)),
+        route(Method::PUT, "/api/v1/account/second-factor", Session, put(sign_in::second_factor::put)),
+        route(Method::DELETE, "/api/v1/account/second-factor", Session, delete(sign_in::second_factor::delete)),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! Signing in, and `POST /api/v1/sign-in`, which does so with `{"name": "dr.ng", "password": "…"}`.
+//! Signing in, and `POST /api/v1/sign-in`, which does so with `{"name": "dr.ng", "password": "…"}`, and `"code": "123456"`
+//! where the account has a second factor.
 //!
 //! The answer sets the session's cookie and tells what `GET /api/v1/session` does. An account with one role acts in it;
 //! whoever holds several picks one by `POST /api/v1/session/role`.
@@ -7,8 +8,11 @@
 //! and so is an account that is locked or disabled. What it was is in the log of reads and changes.
 
 pub(crate) mod change_password;
+mod code;
 mod hashing;
 pub(crate) mod pick_role;
+mod right_password;
+pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod sign_out;
 #[cfg(test)]
@@ -23,7 +27,9 @@ use axum::http::header::{HeaderValue, SET_COOKIE};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_store::Error;
 use homeward_store::access::HeldRole;
-use homeward_store::accounts::{Account, find_account, note_right_password, note_wrong_password, roles_of};
+use homeward_store::accounts::{
+    Account, find_account, note_right_password, note_wrong_password, roles_of, use_code,
+};
 use homeward_store::admin::secret_hash;
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::{self, NewSession, Session, end_session};
@@ -48,6 +54,9 @@ const MOST_WRONG: i32 = 10;
 /// all day long.
 const LOCKED_FOR: TimeDelta = TimeDelta::minutes(15);
 
+/// What the log says of a right password without a code.
+const NO_CODE: &str = "the code is missing";
+
 /// The longest sign-in name, in characters: an address of e-mail fits.
 const LONGEST_NAME: usize = 100;
 
@@ -56,6 +65,7 @@ const LONGEST_NAME: usize = 100;
 pub(crate) struct Asked {
     name: String,
     password: String,
+    code: Option<String>,
 }
 
 /// An answer that sets the session's cookie.
@@ -83,6 +93,18 @@ pub(crate) async fn post(
             (!right).then_some("the password is wrong")
         }),
     };
+    let secret = account.as_ref().filter(|_| refusal.is_none());
+    let (refusal, right) =
+        match secret.and_then(|account| Some((account.id, account.second_factor.as_ref()?))) {
+            None => (refusal, right),
+            Some((id, secret)) => match asked.code.as_deref() {
+                None => (Some(NO_CODE), true),
+                Some(code) => match code::step_of(secret, code, visit.now) {
+                    Some(step) if use_code(&mut transaction, id, step).await? => (None, true),
+                    _ => (Some("the code is wrong"), false),
+                },
+            },
+        };
     match (account, refusal) {
         (Some(account), None) => {
             let answer = let_in(&mut transaction, &visit, account).await?;
@@ -104,6 +126,11 @@ pub(crate) async fn post(
             };
             audit::append(&mut transaction, &entry, visit.now).await?;
             commit(transaction).await?;
+            if refusal == Some(NO_CODE) {
+                // It was no guess, and the same comes again with a code.
+                throttle::forgive(&app, &visit, &asked.name).await?;
+                return Err(ApiError::CodeNeeded);
+            }
             Err(ApiError::NotLetIn)
         }
     }
@@ -141,6 +168,7 @@ async fn let_in(
         acts_as,
         csrf_token: String::new(),
         first_password,
+        second_factor: account.second_factor.is_some(),
         last_used_at: visit.now,
         expires_at: visit.now + sessions::LONGEST,
     };

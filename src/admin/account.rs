@@ -43,6 +43,11 @@ pub(crate) enum AccountCommand {
         #[arg(value_name = "ID")]
         account: i64,
     },
+    /// Let somebody whose device is lost sign in without a code, until they take another second factor
+    RemoveSecondFactor {
+        #[arg(value_name = "ID")]
+        account: i64,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +137,13 @@ pub(super) async fn account(
             )
             .await?;
             Ok(json!({"account_id": account, "was_locked": was_locked}))
+        }
+        AccountCommand::RemoveSecondFactor { account } => {
+            accounts::require_account(connection, account).await?;
+            let had_one = accounts::remove_second_factor(connection, account).await?;
+            let target = format!("account {account}");
+            note(connection, "remove_second_factor", &target, &[], now).await?;
+            Ok(json!({"account_id": account, "had_one": had_one}))
         }
         AccountCommand::ResetPassword { account } => {
             let (password, until) = (first_password(), now + FIRST_PASSWORD_LASTS);

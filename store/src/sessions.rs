@@ -85,6 +85,8 @@ pub struct Session {
     pub csrf_token: String,
     /// The password is one that its owner has not chosen.
     pub first_password: bool,
+    /// The account needs a code beside its password.
+    pub second_factor: bool,
     /// When it was last noted that it is used.
     pub last_used_at: DateTime<Utc>,
     /// When it is over at the latest.
@@ -108,7 +110,8 @@ pub async fn find_session(
     let hash = secret_hash(secret);
     let row = sqlx::query!(
         r#"SELECT session.account_id, sign_in_name, account.name, csrf_token, last_used_at, expires_at,
-             initial_password_until IS NOT NULL AS "first_password!", held_role.held_role_id AS "held_role?",
+             initial_password_until IS NOT NULL AS "first_password!",
+             second_factor_since IS NOT NULL AS "second_factor!", held_role.held_role_id AS "held_role?",
              held_role.role AS "role?", held_role.organisation_id, held_role.patient_id
            FROM sign_in_session AS session JOIN account USING (account_id)
            LEFT JOIN held_role ON held_role.held_role_id = session.held_role_id
@@ -142,6 +145,7 @@ pub async fn find_session(
         acts_as,
         csrf_token: row.csrf_token,
         first_password: row.first_password,
+        second_factor: row.second_factor,
         last_used_at: row.last_used_at,
         expires_at: row.expires_at,
     }))

@@ -5,14 +5,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use homeward_store::accounts::{find_account, note_wrong_password, set_password};
+use homeward_store::accounts::{roles_of, set_password};
 use homeward_store::admin::AdminError;
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_sessions_of;
 use serde::Deserialize;
 
 use super::session::View;
-use super::{LOCKED_FOR, MOST_WRONG, SignedIn, begin, commit, throttle};
+use super::{SignedIn, commit, right_password};
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
 use crate::password;
@@ -28,10 +28,11 @@ pub(crate) struct Change {
 
 pub(crate) async fn post(
     State(app): State<App>,
-    SignedIn { visit, session }: SignedIn,
+    signed_in: SignedIn,
     Query(NoParameters {}): Query<NoParameters>,
     Body(Change { old, new }): Body<Change>,
 ) -> Result<Json<View>, ApiError> {
+    let SignedIn { visit, session } = &signed_in;
     let names = [session.sign_in_name.as_str(), session.name.as_str()];
     password::check(&new, &names).map_err(|weakness| ApiError::parameter("new", weakness.to_string()))?;
     if new == old {
@@ -40,54 +41,24 @@ pub(crate) async fn post(
             "the password is the one that you have",
         ));
     }
-    throttle::count(&app, &visit, &session.sign_in_name).await?;
-    let account = find_account(&mut *app.connection().await?, &session.sign_in_name).await?;
-    let kept = account.and_then(|account| account.password_hash);
-    let right = app.hashing.is_password(old, kept.clone()).await?;
-    // Hashed in any case, before the account is held.
+    // Hashed before the account is held.
     let hash = app.hashing.hash(new).await?;
-
-    let mut transaction = begin(&app).await?;
-    let account = find_account(&mut transaction, &session.sign_in_name).await?;
-    let locked = account.as_ref().and_then(|account| account.obstacle(visit.now));
-    let unchanged = account.is_some_and(|account| account.password_hash == kept);
-    let entry = visit.entry("change_password", &session.name);
-    let held_role = session.acts_as.as_ref().map(|role| role.id);
-    if locked.is_some() || !right || !unchanged {
-        let lock_until = visit.now + LOCKED_FOR;
-        note_wrong_password(
-            &mut transaction,
-            &session.sign_in_name,
-            MOST_WRONG,
-            lock_until,
-            visit.now,
-        )
-        .await?;
-        let entry = AuditEntry {
-            held_role,
-            done: false,
-            reason: Some(locked.unwrap_or("the old password is wrong")),
-            ..entry
-        };
-        audit::append(&mut transaction, &entry, visit.now).await?;
-        commit(transaction).await?;
-        return Err(ApiError::parameter(
-            "old",
-            "this is not your password, or it was wrong too often; after that, wait 15 minutes",
-        ));
-    }
+    let what = ("change_password", "old");
+    let (mut transaction, _) = right_password::require(&app, &signed_in, old, what).await?;
     let set = set_password(&mut transaction, session.account, &hash, None).await;
     set.map_err(|error| match error {
         AdminError::Store(error) => ApiError::Store(error),
         _ => ApiError::NoSession,
     })?;
     end_sessions_of(&mut transaction, session.account, Some(&session.hash), visit.now).await?;
-    let roles = homeward_store::accounts::roles_of(&mut transaction, session.account, visit.now).await?;
-    let entry = AuditEntry { held_role, ..entry };
+    let roles = roles_of(&mut transaction, session.account, visit.now).await?;
+    let entry = AuditEntry {
+        held_role: session.acts_as.as_ref().map(|role| role.id),
+        ..visit.entry("change_password", &session.name)
+    };
     audit::append(&mut transaction, &entry, visit.now).await?;
     commit(transaction).await?;
-    throttle::forgive(&app, &visit, &session.sign_in_name).await?;
-    let mut session = session;
+    let mut session = signed_in.session;
     session.first_password = false;
     Ok(Json(View::new(session, roles)))
 }

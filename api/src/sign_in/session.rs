@@ -24,6 +24,8 @@ pub(crate) struct View {
     role: Option<i64>,
     /// Nothing else can be done before another password is chosen.
     must_change_password: bool,
+    /// Signing in needs a code beside the password.
+    second_factor: bool,
     csrf_token: String,
     /// After so many minutes without a request the session is over.
     idle_minutes: i64,
@@ -40,6 +42,7 @@ impl View {
             roles,
             role: session.acts_as.map(|role| role.id),
             must_change_password: session.first_password,
+            second_factor: session.second_factor,
             csrf_token: session.csrf_token,
             idle_minutes: IDLE_TIMEOUT.num_minutes(),
             expires_at: session.expires_at,

@@ -12,6 +12,7 @@ use homeward_store::sessions::session_is_good;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
+use super::code;
 use crate::access::Origin;
 use crate::testing::{Answer, PASSWORD, TestApp, now};
 
@@ -552,4 +553,65 @@ async fn every_sign_in_is_in_the_log_with_its_origin_and_the_chain_holds() {
     assert_snapshot!(log(&app).await, @"");
     let verified = audit::verify(&mut *app.connection().await, None).await.unwrap();
     assert_eq!((verified.rows, verified.fault), (3, None));
+}
+
+#[tokio::test]
+async fn a_second_factor_is_taken_with_a_code_and_each_code_is_good_once() {
+    const FACTOR: &str = "/api/v1/account/second-factor";
+    let app = TestApp::start().await;
+    app.add_account("mei").await;
+    let browser = sign_in(&app, "mei").await;
+    let elsewhere = sign_in(&app, "mei").await;
+    let ask = async |method: Method, body: Value| browser.send(&app, method, FACTOR, &body).await;
+    assert_eq!(ask(Method::PUT, json!({"code": "000000"})).await.status, 409);
+    assert_eq!(ask(Method::POST, json!({"password": "wrong"})).await.status, 400);
+    let offer = ask(Method::POST, json!({"password": PASSWORD})).await.json();
+    let secret: Vec<u8> = sqlx::query_scalar("SELECT second_factor_offer FROM account")
+        .fetch_one(app.pool())
+        .await
+        .unwrap();
+    let typed = offer["secret"].as_str().unwrap();
+    assert_eq!(typed, code::as_typed(secret.as_slice().try_into().unwrap()));
+    assert!(offer["url"].as_str().unwrap().contains(typed));
+    let later = |seconds| code::at(&secret, now() + chrono::TimeDelta::seconds(seconds));
+    // An offer asks for nothing yet.
+    sign_in(&app, "mei").await;
+    assert_eq!(ask(Method::PUT, json!({"code": later(90)})).await.status, 400);
+    assert_eq!(
+        ask(Method::PUT, json!({"code": later(-30)})).await.json()["second_factor"],
+        true
+    );
+    assert_eq!(elsewhere.get(&app, SESSION).await.status, 401);
+    assert_eq!(browser.get(&app, SESSION).await.json()["second_factor"], true);
+
+    wait(&app).await;
+    let with_code = async |password: &str, code: &str| {
+        let body = json!({"name": "mei", "password": password, "code": code});
+        app.send_with(Request::post(SIGN_IN), &body).await.status.as_u16()
+    };
+    assert_snapshot!(try_it(&app, "mei", PASSWORD).await.show(), @"");
+    // Nobody learns of it who does not know the password.
+    assert!(try_it(&app, "mei", "wrong").await.body.contains("not-let-in"));
+    assert_eq!(with_code("wrong", &later(0)).await, 401);
+    assert_eq!(with_code(PASSWORD, &later(-30)).await, 401);
+    assert_eq!(with_code(PASSWORD, &later(0)).await, 200);
+    assert_eq!(with_code(PASSWORD, &later(0)).await, 401);
+    // Guessing codes locks like guessing passwords.
+    for _ in 0..10 {
+        wait(&app).await;
+        assert_eq!(with_code(PASSWORD, "000000").await, 401);
+    }
+    wait(&app).await;
+    assert_eq!(with_code(PASSWORD, &later(30)).await, 401);
+    sqlx::query("UPDATE account SET locked_until = NULL, failed_attempts = 0")
+        .execute(app.pool())
+        .await
+        .unwrap();
+
+    let give_up = |code: String| json!({"password": PASSWORD, "code": code});
+    assert_eq!(ask(Method::POST, json!({"password": PASSWORD})).await.status, 409);
+    assert_eq!(ask(Method::DELETE, give_up(later(0))).await.status, 400);
+    assert_eq!(ask(Method::DELETE, give_up(later(30))).await.status, 204);
+    wait(&app).await;
+    sign_in(&app, "mei").await;
 }

@@ -11,7 +11,7 @@ use crate::sign_in::Needs;
 use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
-const OPEN: [(&str, &str, Needs); 8] = [
+const OPEN: [(&str, &str, Needs); 11] = [
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/metrics", Needs::Nothing),
@@ -20,6 +20,9 @@ const OPEN: [(&str, &str, Needs); 8] = [
     ("DELETE", "/api/v1/session", Needs::Session),
     ("POST", "/api/v1/session/role", Needs::Session),
     ("POST", "/api/v1/account/password", Needs::Session),
+    ("POST", "/api/v1/account/second-factor", Needs::Session),
+    ("PUT", "/api/v1/account/second-factor", Needs::Session),
+    ("DELETE", "/api/v1/account/second-factor", Needs::Session),
 ];
 
 #[tokio::test]
