@@ -54,9 +54,6 @@ const MOST_WRONG: i32 = 10;
 /// all day long.
 const LOCKED_FOR: TimeDelta = TimeDelta::minutes(15);
 
-/// What the log says of a right password without a code.
-const NO_CODE: &str = "the code is missing";
-
 /// The longest sign-in name, in characters: an address of e-mail fits.
 const LONGEST_NAME: usize = 100;
 
@@ -86,54 +83,101 @@ pub(crate) async fn post(
     let mut transaction = begin(&app).await?;
     // As it is now: meanwhile it may have been locked, or have got another password.
     let account = find_account(&mut transaction, &sign_in_name).await?;
-    let refusal = match &account {
-        None => Some("nobody has this name"),
-        Some(account) => account.obstacle(visit.now).or_else(|| {
-            let right = right && account.password_hash == kept;
-            (!right).then_some("the password is wrong")
-        }),
-    };
-    let secret = account.as_ref().filter(|_| refusal.is_none());
-    let (refusal, right) =
-        match secret.and_then(|account| Some((account.id, account.second_factor.as_ref()?))) {
-            None => (refusal, right),
-            Some((id, secret)) => match asked.code.as_deref() {
-                None => (Some(NO_CODE), true),
-                Some(code) => match code::step_of(secret, code, visit.now) {
-                    Some(step) if use_code(&mut transaction, id, step).await? => (None, true),
-                    _ => (Some("the code is wrong"), false),
-                },
-            },
-        };
-    match (account, refusal) {
+    let right = right
+        && account
+            .as_ref()
+            .is_some_and(|account| account.password_hash == kept);
+    let refusal = judge(
+        &mut transaction,
+        account.as_ref(),
+        right,
+        asked.code.as_deref(),
+        visit.now,
+    )
+    .await?;
+    let (account, refusal) = match (account, refusal) {
         (Some(account), None) => {
+            throttle::forgive(&mut transaction, &visit, &asked.name).await?;
             let answer = let_in(&mut transaction, &visit, account).await?;
             commit(transaction).await?;
-            throttle::forgive(&app, &visit, &asked.name).await?;
-            Ok(answer)
+            return Ok(answer);
         }
-        (account, refusal) => {
-            // The same statements for everybody.
-            if !right {
-                let until = visit.now + LOCKED_FOR;
-                note_wrong_password(&mut transaction, &sign_in_name, MOST_WRONG, until, visit.now).await?;
-            }
-            let actor = account.as_ref().map_or("unknown", |account| &account.name);
-            let entry = AuditEntry {
-                done: false,
-                reason: refusal,
-                ..visit.entry("sign_in", actor)
-            };
-            audit::append(&mut transaction, &entry, visit.now).await?;
-            commit(transaction).await?;
-            if refusal == Some(NO_CODE) {
-                // It was no guess, and the same comes again with a code.
-                throttle::forgive(&app, &visit, &asked.name).await?;
-                return Err(ApiError::CodeNeeded);
-            }
-            Err(ApiError::NotLetIn)
+        (account, Some(refusal)) => (account, refusal),
+        (None, None) => (None, Refusal::Other("nobody has this name")),
+    };
+    match refusal {
+        // It was no guess, and the same comes again with a code.
+        Refusal::CodeNeeded => throttle::forgive(&mut transaction, &visit, &asked.name).await?,
+        Refusal::Guess(_) => {
+            let until = visit.now + LOCKED_FOR;
+            note_wrong_password(&mut transaction, &sign_in_name, MOST_WRONG, until, visit.now).await?;
+        }
+        Refusal::Other(_) => {}
+    }
+    let actor = account.as_ref().map_or("unknown", |account| &account.name);
+    let entry = AuditEntry {
+        done: false,
+        reason: Some(refusal.in_words()),
+        ..visit.entry("sign_in", actor)
+    };
+    audit::append(&mut transaction, &entry, visit.now).await?;
+    commit(transaction).await?;
+    Err(match refusal {
+        Refusal::CodeNeeded => ApiError::CodeNeeded,
+        Refusal::Guess(_) | Refusal::Other(_) => ApiError::NotLetIn,
+    })
+}
+
+/// Why somebody is not let in, in words for the log.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// What was shown is wrong; it is counted.
+    Guess(&'static str),
+    /// The password is right, and the account has a second factor.
+    CodeNeeded,
+    /// It would not do, whatever is shown.
+    Other(&'static str),
+}
+
+impl Refusal {
+    fn in_words(self) -> &'static str {
+        match self {
+            Refusal::Guess(why) | Refusal::Other(why) => why,
+            Refusal::CodeNeeded => "the code is missing",
         }
     }
+}
+
+/// Whether somebody is let in who has shown a password, right or wrong, and a code. Names that nobody has are counted
+/// like others, by the same statement.
+async fn judge(
+    connection: &mut PgConnection,
+    account: Option<&Account>,
+    right: bool,
+    code: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Refusal>, ApiError> {
+    let Some(account) = account else {
+        return Ok(Some(Refusal::Guess("nobody has this name")));
+    };
+    if let Some(obstacle) = account.obstacle(now) {
+        let refusal = if right { Refusal::Other } else { Refusal::Guess };
+        return Ok(Some(refusal(obstacle)));
+    }
+    if !right {
+        return Ok(Some(Refusal::Guess("the password is wrong")));
+    }
+    let Some(secret) = &account.second_factor else {
+        return Ok(None);
+    };
+    let Some(code) = code else {
+        return Ok(Some(Refusal::CodeNeeded));
+    };
+    let good = match code::step_of(secret, code, now) {
+        Some(step) => use_code(connection, account.id, step).await?,
+        None => false,
+    };
+    Ok((!good).then_some(Refusal::Guess("the code is wrong")))
 }
 
 /// A sign-in name as the record has it; what cannot be one is the name of nobody.

@@ -27,7 +27,7 @@ pub(super) async fn require(
     let account = account.ok_or(ApiError::NoSession)?;
     let wrong = (!right || account.password_hash != kept).then_some("the password is wrong");
     let Some(refusal) = account.obstacle(visit.now).or(wrong) else {
-        throttle::forgive(app, visit, &session.sign_in_name).await?;
+        throttle::forgive(&mut transaction, visit, &session.sign_in_name).await?;
         return Ok((transaction, account));
     };
     if !right {

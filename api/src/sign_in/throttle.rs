@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use homeward_store::accounts::{count_attempt, forgive_attempt};
 use homeward_store::audit;
+use sqlx::PgConnection;
 
 use super::visit::Visit;
 use crate::error::ApiError;
@@ -41,11 +42,14 @@ pub(super) async fn count(app: &App, visit: &Visit, name: &str) -> Result<(), Ap
     Ok(())
 }
 
-/// Takes a counted attempt back: it was a good one.
-pub(super) async fn forgive(app: &App, visit: &Visit, name: &str) -> Result<(), ApiError> {
-    let mut connection = app.connection().await?;
+/// Takes a counted attempt back, within the transaction that finds that it was a good one.
+pub(super) async fn forgive(
+    connection: &mut PgConnection,
+    visit: &Visit,
+    name: &str,
+) -> Result<(), ApiError> {
     for subject in [of_name(name), of_address(visit)] {
-        forgive_attempt(&mut connection, &subject).await?;
+        forgive_attempt(connection, &subject).await?;
     }
     Ok(())
 }
