@@ -108,7 +108,12 @@ async fn log(app: &TestApp) -> String {
             .flatten()
             .collect::<Vec<_>>()
             .join(", ");
-        format!("{action} {outcome} by {actor}: {rest}")
+        let rest = if rest.is_empty() {
+            rest
+        } else {
+            format!(": {rest}")
+        };
+        format!("{action} {outcome} by {actor}{rest}")
     };
     rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -126,7 +131,33 @@ async fn who_signs_in_gets_a_cookie_that_no_script_reads_and_acts_in_the_one_rol
         .show()
         .replace(&browser.secret, "SECRET")
         .replace(&browser.csrf_token, "TOKEN");
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    200 OK
+    content-type: application/json
+    cache-control: no-store
+    set-cookie: __Host-homeward=SECRET; Path=/; Secure; HttpOnly; SameSite=Lax
+
+    {
+      "account": 501,
+      "csrf_token": "TOKEN",
+      "expires_at": "2026-11-23T00:00:00Z",
+      "idle_minutes": 30,
+      "must_change_password": false,
+      "name": "Mei Ng",
+      "role": 2,
+      "roles": [
+        {
+          "id": 2,
+          "organisation": null,
+          "organisation_name": null,
+          "patient": null,
+          "role": "privacy_officer"
+        }
+      ],
+      "second_factor": false,
+      "sign_in_name": "mei"
+    }
+    "#);
     assert_eq!(browser.get(&app, SESSION).await.json(), browser.view);
     assert_eq!(browser.view["role"], role);
     assert_eq!(browser.get(&app, "/api/v1/break-glass").await.status, 200);
@@ -177,7 +208,19 @@ async fn nobody_learns_which_names_there_are() {
     for name in ["nobody", "", "mei\0", "zoë", &"x".repeat(1000)] {
         answers.push(try_it(&app, name, PASSWORD).await.show());
     }
-    assert_snapshot!(answers[0], @"");
+    assert_snapshot!(answers[0], @r#"
+    401 Unauthorized
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="homeward"
+    cache-control: no-store
+
+    {
+      "detail": "the name or the password is wrong, or it was wrong too often; after that, wait 15 minutes",
+      "status": 401,
+      "title": "Not signed in",
+      "type": "urn:homeward:problem:not-let-in"
+    }
+    "#);
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:#?}");
     // Also being told to wait is the same.
@@ -188,9 +231,42 @@ async fn nobody_learns_which_names_there_are() {
         }
         throttled.push(try_it(&app, name, PASSWORD).await.show());
     }
-    assert_snapshot!(throttled[0], @"");
+    assert_snapshot!(throttled[0], @r#"
+    429 Too Many Requests
+    content-type: application/problem+json
+    retry-after: 60
+    cache-control: no-store
+
+    {
+      "detail": "that was too often; try again in 60 seconds",
+      "status": 429,
+      "title": "Too often",
+      "type": "urn:homeward:problem:too-often"
+    }
+    "#);
     assert_eq!(throttled[0], throttled[1]);
-    assert_snapshot!(log(&app).await, @"");
+    assert_snapshot!(log(&app).await, @r#"
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by Mei Ng: the account is disabled
+    sign_in refused by Mei Ng: the account is locked
+    sign_in refused by Mei Ng: the first password is over
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by Mei Ng: the password is wrong
+    sign_in refused by unknown: it was tried too often
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: nobody has this name
+    sign_in refused by unknown: it was tried too often
+    "#);
 }
 
 #[tokio::test]
@@ -396,7 +472,13 @@ async fn a_picked_role_comes_with_another_secret_and_is_one_of_the_account() {
     assert_eq!(moved.get(&app, SESSION).await.status, 401);
     assert_eq!(try_it(&app, "mei", PASSWORD).await.status, 401);
     drop(connection);
-    assert_snapshot!(log(&app).await, @"");
+    assert_snapshot!(log(&app).await, @r#"
+    sign_in done by Mei Ng
+    pick_role done by Mei Ng
+    read_alerts done by Mei Ng
+    pick_role done by Mei Ng
+    sign_in refused by Mei Ng: the account is disabled
+    "#);
 }
 
 #[tokio::test]
@@ -451,7 +533,11 @@ async fn who_signs_out_is_out_and_signing_in_again_ends_what_was_before() {
     let browser = sign_in(&app, "mei").await;
     let elsewhere = sign_in(&app, "mei").await;
     let out = browser.send(&app, Method::DELETE, SESSION, &Value::Null).await;
-    assert_snapshot!(out.show(), @"");
+    assert_snapshot!(out.show(), @r#"
+    204 No Content
+    cache-control: no-store
+    set-cookie: __Host-homeward=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0
+    "#);
     assert_eq!(browser.get(&app, SESSION).await.status, 401);
     assert_eq!(elsewhere.get(&app, SESSION).await.status, 200);
 
@@ -550,7 +636,11 @@ async fn every_sign_in_is_in_the_log_with_its_origin_and_the_chain_holds() {
         app.send_with(Request::post(SIGN_IN).extension(origin), &body)
             .await;
     }
-    assert_snapshot!(log(&app).await, @"");
+    assert_snapshot!(log(&app).await, @r#"
+    sign_in refused by Mei Ng: the password is wrong, 2001:db8::7
+    sign_in refused by unknown: nobody has this name, 2001:db8::7
+    sign_in done by Mei Ng: 2001:db8::7
+    "#);
     let verified = audit::verify(&mut *app.connection().await, None).await.unwrap();
     assert_eq!((verified.rows, verified.fault), (3, None));
 }
@@ -589,7 +679,19 @@ async fn a_second_factor_is_taken_with_a_code_and_each_code_is_good_once() {
         let body = json!({"name": "mei", "password": password, "code": code});
         app.send_with(Request::post(SIGN_IN), &body).await.status.as_u16()
     };
-    assert_snapshot!(try_it(&app, "mei", PASSWORD).await.show(), @"");
+    assert_snapshot!(try_it(&app, "mei", PASSWORD).await.show(), @r#"
+    401 Unauthorized
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="homeward"
+    cache-control: no-store
+
+    {
+      "detail": "send the code that your second factor shows, too: code",
+      "status": 401,
+      "title": "A code is needed",
+      "type": "urn:homeward:problem:code-needed"
+    }
+    "#);
     // Nobody learns of it who does not know the password.
     assert!(try_it(&app, "mei", "wrong").await.body.contains("not-let-in"));
     assert_eq!(with_code("wrong", &later(0)).await, 401);
