@@ -405,6 +405,12 @@ CREATE POLICY whose ON audit_event FOR SELECT TO homeward_api
         OR ((SELECT acting_as()) = 'privacy_officer'
             AND ((SELECT acting_for()) IS NULL OR organisation_id = (SELECT acting_for()))));
 
+-- The chunks of a hypertable are tables of their own, without its policies: nobody names them but who owns them.
+DO $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA _timescaledb_internal TO %I', current_user);
+    REVOKE USAGE ON SCHEMA _timescaledb_internal FROM PUBLIC;
+END $$;
 GRANT USAGE ON SCHEMA public TO homeward_api;
 GRANT SELECT ON organisation, patient, device_assignment, reading, reading_hourly, reading_daily, rollup_dirty,
     reading_correction, care_plan_rule, plan_state, episode, episode_transition, gate, gate_change, receiver,

@@ -80,19 +80,37 @@ impl Action {
     }
 }
 
-/// What an action of the log means, in words for the patient.
-pub(crate) fn in_words(action: &str) -> &'static str {
+/// What an action of the log means, in words for the patient: what somebody did, and what somebody tried to do.
+pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
     match action {
-        "read_readings" => "looked at your readings",
-        "correct_readings" => "marked one of your readings as wrong",
-        "read_care_plan" => "looked at your care plan",
-        "change_care_plan" => "changed your care plan",
-        "try_rules" => "tried out alert rules on your past readings",
-        "read_alerts" => "looked at your alerts",
-        "work_on_alerts" => "did something about one of your alerts",
-        "read_access_log" => "looked at who has seen your record",
-        "break_glass" => "opened your record in an emergency, for a stated reason",
-        "review_break_glass" => "checked whether opening your record was right",
-        _ => "did something with your record",
+        "read_readings" => ("looked at your readings", "look at your readings"),
+        "correct_readings" => (
+            "marked one of your readings as wrong",
+            "mark one of your readings as wrong",
+        ),
+        "read_care_plan" => ("looked at your care plan", "look at your care plan"),
+        "change_care_plan" => ("changed your care plan", "change your care plan"),
+        "try_rules" => (
+            "tried alert rules on your past readings",
+            "try alert rules on your past readings",
+        ),
+        "read_alerts" => ("looked at your alerts", "look at your alerts"),
+        "work_on_alerts" => (
+            "did something about an alert of yours",
+            "do something about an alert of yours",
+        ),
+        "read_access_log" => (
+            "looked at who has seen your record",
+            "look at who has seen your record",
+        ),
+        "break_glass" => (
+            "opened your record without a relationship",
+            "open your record without a relationship",
+        ),
+        "review_break_glass" => (
+            "checked whether opening your record was right",
+            "check whether opening your record was right",
+        ),
+        _ => ("did something with your record", "do something with your record"),
     }
 }
