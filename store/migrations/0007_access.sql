@@ -368,7 +368,7 @@ DO $$
 DECLARE
     named text;
 BEGIN
-    FOREACH named IN ARRAY ARRAY['reading', 'reading_hourly', 'reading_daily', 'rollup_dirty', 'reading_correction',
+    FOREACH named IN ARRAY ARRAY['reading_hourly', 'reading_daily', 'rollup_dirty', 'reading_correction',
         'care_plan_rule', 'plan_state', 'episode', 'silence_watch', 'sharing_choice', 'research_choice'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', named);
         EXECUTE format('CREATE POLICY by_relationship ON %I TO homeward_api
@@ -405,14 +405,17 @@ CREATE POLICY whose ON audit_event FOR SELECT TO homeward_api
         OR ((SELECT acting_as()) = 'privacy_officer'
             AND ((SELECT acting_for()) IS NULL OR organisation_id = (SELECT acting_for()))));
 
--- The chunks of a hypertable are tables of their own, without its policies: nobody names them but who owns them.
-DO $$
-BEGIN
-    EXECUTE format('GRANT USAGE ON SCHEMA _timescaledb_internal TO %I', current_user);
-    REVOKE USAGE ON SCHEMA _timescaledb_internal FROM PUBLIC;
-END $$;
+-- The chunks of a hypertable are tables of their own, with its grants and without its policies. So requests have no
+-- right to the hypertable: where they say `reading` they mean this view, by the search path of their connections. A
+-- migration that adds a column to the table has to make the view anew.
+CREATE SCHEMA request;
+CREATE VIEW request.reading WITH (security_barrier) AS
+    SELECT * FROM public.reading WHERE patient_id = ANY ((SELECT visible_patients())::bigint[]);
+GRANT USAGE ON SCHEMA request TO homeward_api;
+GRANT SELECT, UPDATE (entered_in_error) ON request.reading TO homeward_api;
+
 GRANT USAGE ON SCHEMA public TO homeward_api;
-GRANT SELECT ON organisation, patient, device_assignment, reading, reading_hourly, reading_daily, rollup_dirty,
+GRANT SELECT ON organisation, patient, device_assignment, reading_hourly, reading_daily, rollup_dirty,
     reading_correction, care_plan_rule, plan_state, episode, episode_transition, gate, gate_change, receiver,
     notification, silence_watch, timer_run, held_role, api_token, sign_in_session, enrolment, proxy, break_glass,
     sharing_choice, research_choice, audit_event TO homeward_api;
@@ -425,7 +428,6 @@ GRANT INSERT ON patient, device_assignment, rollup_dirty, reading_correction, ca
 GRANT INSERT (kind, secret_hash, utc_offset_minutes, created_at) ON device TO homeward_api;
 GRANT UPDATE ON patient, device_assignment, care_plan_rule, plan_state, episode, gate, notification,
     silence_watch TO homeward_api;
-GRANT UPDATE (entered_in_error) ON reading TO homeward_api;
 GRANT UPDATE (revoked_at) ON device TO homeward_api;
 GRANT UPDATE (ended_at, ended_by) ON enrolment TO homeward_api;
 GRANT UPDATE (ended_at) ON proxy TO homeward_api;
