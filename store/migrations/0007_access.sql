@@ -328,9 +328,8 @@ EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
     WHEN insufficient_privilege THEN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'homeward_api') THEN
-            RAISE EXCEPTION 'the role homeward_api is missing and cannot be made by %', current_user
-                USING HINT = 'Let an administrator of the database server run: CREATE ROLE homeward_api NOLOGIN; '
-                    'GRANT homeward_api TO ' || quote_ident(current_user) || ';';
+            RAISE EXCEPTION 'the role homeward_api is missing, and % may not make it. Let an administrator of the '
+                'database server run: CREATE ROLE homeward_api NOLOGIN ROLE %;', current_user, quote_ident(current_user);
         END IF;
 END $$;
 DO $$
