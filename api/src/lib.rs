@@ -3,6 +3,9 @@
 //! | route | answers |
 //! |---|---|
 //! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
+//! | `GET /api/v1/patients/{patient}/glucose-summary` | time in range and the profile of a day |
+//! | `GET /api/v1/patients/{patient}/blood-pressure-summary` | courses of measurements at home |
+//! | `GET /api/v1/patients/{patient}/news2` | the early warning score and its course |
 //! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
 //! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
@@ -23,6 +26,7 @@
 
 mod alerts;
 mod auth;
+mod blood_pressure_summary;
 mod care_plan;
 mod corrections;
 mod dry_run;
@@ -30,6 +34,7 @@ mod error;
 mod glucose_summary;
 mod health;
 mod metrics;
+mod news2;
 mod readings;
 mod request;
 mod routes;

@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
-use crate::{auth, care_plan, corrections, dry_run, glucose_summary, health, metrics, readings, trends};
+use crate::{
+    auth, blood_pressure_summary, care_plan, corrections, dry_run, glucose_summary, health, metrics, news2,
+    readings, trends,
+};
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
 /// wait for a connection to the database.
@@ -92,6 +95,11 @@ pub(crate) fn api_routes() -> Vec<Route> {
             "/api/v1/patients/{patient}/glucose-summary",
             get(glucose_summary::get),
         ),
+        get_route(
+            "/api/v1/patients/{patient}/blood-pressure-summary",
+            get(blood_pressure_summary::get),
+        ),
+        get_route("/api/v1/patients/{patient}/news2", get(news2::get)),
         post_route(
             "/api/v1/patients/{patient}/readings/entered-in-error",
             post(corrections::post),

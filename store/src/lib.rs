@@ -25,6 +25,7 @@ pub mod retention;
 pub mod rollup;
 pub mod server;
 pub mod silence;
+pub mod summary;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
