@@ -4,6 +4,7 @@ pub mod blood_pressure;
 mod glucose;
 pub mod glucose_targets;
 pub mod news2;
+pub mod practice;
 
 pub use glucose::{
     ADULT_RANGE, GlucoseSummary, Hypo, Profile, Range, SUFFICIENT_PERCENT, Sample, summarise_glucose,

@@ -10,6 +10,7 @@
 //! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
 //! | `DELETE /api/v1/patients/{patient}/care-plan/{code}` | takes a rule out of it |
+//! | `GET /api/v1/practice-overview` | the patients of each programme, counted |
 //! | `GET /api/v1/alerts` | episodes, latest first |
 //! | `GET /api/v1/alerts/{alert}` | an episode, and everything that happened to it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
@@ -35,6 +36,7 @@ mod glucose_summary;
 mod health;
 mod metrics;
 mod news2;
+mod practice_overview;
 mod readings;
 mod request;
 mod routes;

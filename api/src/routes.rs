@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::serve::ApiState;
 use crate::{
     auth, blood_pressure_summary, care_plan, corrections, dry_run, glucose_summary, health, metrics, news2,
-    readings, trends,
+    practice_overview, readings, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
@@ -100,6 +100,7 @@ pub(crate) fn api_routes() -> Vec<Route> {
             get(blood_pressure_summary::get),
         ),
         get_route("/api/v1/patients/{patient}/news2", get(news2::get)),
+        get_route("/api/v1/practice-overview", get(practice_overview::get)),
         post_route(
             "/api/v1/patients/{patient}/readings/entered-in-error",
             post(corrections::post),

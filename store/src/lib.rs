@@ -20,6 +20,7 @@ pub mod episodes;
 pub mod history;
 pub mod outbox;
 pub mod plans;
+pub mod practice;
 pub mod replay;
 pub mod retention;
 pub mod rollup;
