@@ -45,6 +45,8 @@ mod serve;
 mod trends;
 
 #[cfg(test)]
+mod query_plans;
+#[cfg(test)]
 mod testing;
 
 pub use serve::{ApiState, serve};

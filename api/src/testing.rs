@@ -86,6 +86,11 @@ impl TestApp {
         }
     }
 
+    /// Has requests answered from another pool of connections to the same record.
+    pub(crate) fn serve_from(&mut self, pool: PgPool) {
+        self.router = router(&Shared::new(api_state(pool), self.shutdown.clone()));
+    }
+
     pub(crate) fn pool(&self) -> &PgPool {
         self.database.pool()
     }
