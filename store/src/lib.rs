@@ -23,11 +23,13 @@ pub mod episodes;
 pub mod history;
 pub mod outbox;
 pub mod plans;
+pub mod practice;
 pub mod replay;
 pub mod retention;
 pub mod rollup;
 pub mod server;
 pub mod silence;
+pub mod summary;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;

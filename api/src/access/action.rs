@@ -5,6 +5,8 @@
 pub(crate) enum Action {
     /// Reads readings, trends and summaries.
     ReadReadings,
+    /// Counts patients by programme, and names none.
+    ReadOverview,
     /// Marks readings as entered in error.
     CorrectReadings,
     /// Reads a care plan.
@@ -35,8 +37,9 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 10] = [
+    pub(crate) const ALL: [Action; 11] = [
         Action::ReadReadings,
+        Action::ReadOverview,
         Action::CorrectReadings,
         Action::ReadCarePlan,
         Action::ChangeCarePlan,
@@ -52,6 +55,7 @@ impl Action {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Action::ReadReadings => "read_readings",
+            Action::ReadOverview => "read_overview",
             Action::CorrectReadings => "correct_readings",
             Action::ReadCarePlan => "read_care_plan",
             Action::ChangeCarePlan => "change_care_plan",
@@ -67,7 +71,7 @@ impl Action {
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {
-            Action::ReadReadings => ("Observation", false),
+            Action::ReadReadings | Action::ReadOverview => ("Observation", false),
             Action::CorrectReadings => ("Observation", true),
             Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
             Action::ChangeCarePlan => ("CarePlan", true),

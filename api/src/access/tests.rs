@@ -15,10 +15,17 @@ use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 20] = [
+const TABLE: [(&str, &str, &str); 23] = [
     ("GET", "/api/v1/patients/{patient}/trends/{type}", "PMLCG..I"),
     ("GET", "/api/v1/patients/{patient}/readings", "PMLCG..I"),
     ("GET", "/api/v1/patients/{patient}/glucose-summary", "PMLCG..I"),
+    (
+        "GET",
+        "/api/v1/patients/{patient}/blood-pressure-summary",
+        "PMLCG..I",
+    ),
+    ("GET", "/api/v1/patients/{patient}/news2", "PMLCG..I"),
+    ("GET", "/api/v1/practice-overview", ".MLCG..I"),
     (
         "POST",
         "/api/v1/patients/{patient}/readings/entered-in-error",
