@@ -254,13 +254,13 @@ impl Plans {
             let mut own = rule.track.own(readings);
             own.retain(|observation| observation.at > after && observation.at <= until);
             let (episodes, since, how) = match again {
-                Again::After(after) => (rule.track.judge_again(&own), after, Reconciliation::Exact),
+                Again::After(after) => (rule.track.judge_again(&own, None), after, Reconciliation::Exact),
                 Again::Apart(after, until) => {
                     let episodes = rule.track.judge_apart(&own, &overtaken);
                     (episodes, after, Reconciliation::Additive(until))
                 }
                 Again::Anew(_, since) => {
-                    let mut episodes = rule.track.judge_again(&own);
+                    let mut episodes = rule.track.judge_again(&own, Some(since));
                     episodes.retain(|episode| episode.cleared_at.is_none_or(|end| end > since));
                     (episodes, since, Reconciliation::Exact)
                 }

@@ -10,6 +10,7 @@
 //! that time and judges again from there, and [`reconcile`] finds what that changes in the record.
 
 mod channel;
+mod course;
 mod definition;
 pub mod dry_run;
 mod explain;

@@ -72,7 +72,7 @@ impl Record {
         let (since, judged, how) = match again {
             Again::After(after) => {
                 let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
-                let judged = track.judge_again(&track.own(&again));
+                let judged = track.judge_again(&track.own(&again), None);
                 (after, judged, Reconciliation::Exact)
             }
             Again::Apart(after, until) => {
@@ -82,7 +82,7 @@ impl Record {
             }
             Again::Anew(after, since) => {
                 let again = self.measured(after, DateTime::<Utc>::MAX_UTC);
-                let mut judged = track.judge_again(&track.own(&again));
+                let mut judged = track.judge_again(&track.own(&again), Some(since));
                 judged.retain(|episode| episode.cleared_at.is_none_or(|end| end > since));
                 (since, judged, Reconciliation::Exact)
             }

@@ -213,9 +213,11 @@ impl Track {
         leave_plan(&self.versions, &mut self.memory, present.from)
     }
 
-    /// Judges again what was measured since it went back, or started anew. Answers the episodes.
-    pub fn judge_again(&mut self, own: &[Observation]) -> Vec<Episode> {
-        let mut episodes = self.judge(own).episodes;
+    /// Judges again what was measured since it went back, or started anew. Answers the episodes. What was measured
+    /// until `known` only fills its memory: no episode was open then, and to a reading that has a part of its window
+    /// alone things may look otherwise.
+    pub fn judge_again(&mut self, own: &[Observation], known: Option<DateTime<Utc>>) -> Vec<Episode> {
+        let mut episodes = self.judge_after(own, known).episodes;
         if let Some(ended) = self.leave_former_plan() {
             // It was the last, as the open one.
             episodes.pop();
@@ -226,6 +228,10 @@ impl Track {
 
     /// Judges sorted observations of its metrics that come after all that was judged.
     pub fn judge(&mut self, own: &[Observation]) -> Judged {
+        self.judge_after(own, None)
+    }
+
+    fn judge_after(&mut self, own: &[Observation], known: Option<DateTime<Utc>>) -> Judged {
         let mut judged = Judged::default();
         for moment in moments(own) {
             self.pass(moment[0].at);
@@ -233,7 +239,7 @@ impl Track {
                 judged.touched = true;
                 judged.episodes.push(ended);
             }
-            match judge_moment(&self.versions, &mut self.memory, moment) {
+            match judge_moment(&self.versions, &mut self.memory, moment, known) {
                 Outcome::Quiet => {}
                 Outcome::Raised | Outcome::Continued => judged.touched = true,
                 Outcome::Cleared(episode) => {
@@ -261,7 +267,7 @@ impl Track {
         };
         for moment in moments(own) {
             episodes.extend(leave_plan(&self.versions, &mut memory, arrived(moment)));
-            if let Outcome::Cleared(episode) = judge_moment(&self.versions, &mut memory, moment) {
+            if let Outcome::Cleared(episode) = judge_moment(&self.versions, &mut memory, moment, None) {
                 episodes.push(episode);
             }
             if moment[0].at > last.at && memory.is_quiet() {
@@ -359,12 +365,17 @@ fn leave_plan(versions: &[Version], memory: &mut Memory, arrived: DateTime<Utc>)
     }
 }
 
-/// Judges a moment by the version that was in force when the last of it arrived.
-fn judge_moment(versions: &[Version], memory: &mut Memory, moment: &[Observation]) -> Outcome {
+/// Judges a moment by the version that was in force when the last of it arrived. Until `known` it raises nothing.
+fn judge_moment(
+    versions: &[Version],
+    memory: &mut Memory,
+    moment: &[Observation],
+    known: Option<DateTime<Utc>>,
+) -> Outcome {
     let arrived = arrived(moment);
     let index = versions.partition_point(|version| version.from <= arrived);
     // Before the first version a rule only remembers what the first will need.
-    let armed = index > 0;
+    let armed = index > 0 && known.is_none_or(|known| moment[0].at > known);
     let Some(version) = versions.get(index.saturating_sub(1)) else {
         return Outcome::Quiet;
     };
@@ -498,6 +509,33 @@ mod tests {
         let before = [glucose(-60, 2.0), glucose(-50, 2.0), glucose(-40, 5.0)];
         assert_eq!(told(&track.judge(&before)), []);
         assert_eq!(told(&track.judge(&[glucose(10, 2.0)])), [(1, -50, None)]);
+    }
+
+    #[test]
+    fn what_has_a_part_of_its_window_alone_raises_nothing_when_a_rule_starts_anew() {
+        let rising = rule(
+            json!({"kind": "rate", "metric": "glucose", "rise_per_minute": 0.1, "over_seconds": 1200,
+            "min_span_seconds": 600, "toward": 10.0, "ahead_seconds": 600}),
+        );
+        let readings = [
+            glucose(10, 8.6),
+            glucose(20, 8.2),
+            glucose(30, 9.2),
+            glucose(40, 9.3),
+        ];
+        let mut track = Track::new(vec![version(1, -600, None, rising)], Vec::new());
+        assert_eq!(told(&track.judge(&readings)), []);
+        // One of the 31st minute was in error. From there, 20 minutes back there is no reading of the tenth.
+        let before = minute(31) - TimeDelta::microseconds(1);
+        let Again::Anew(after, since) = track.start_anew(before) else {
+            panic!("it starts anew")
+        };
+        let own: Vec<_> = readings
+            .into_iter()
+            .filter(|reading| reading.at > after)
+            .collect();
+        assert_eq!(own.len(), 3);
+        assert_eq!(track.judge_again(&own, Some(since)), []);
     }
 
     #[test]

@@ -94,9 +94,13 @@ fn sentence(access: &Access) -> String {
         (Some(role), None) => format!("{} ({role})", access.actor),
         (None, _) => access.actor.clone(),
     };
-    let what = in_words(&access.action);
+    let (did, tried) = in_words(&access.action);
     if !access.done {
-        return format!("{who} was refused: they tried what would have meant that they {what}.");
+        let why = match access.basis.as_str() {
+            "none" => "there was no reason on file",
+            _ => "their role or their reason does not cover it",
+        };
+        return format!("{who} tried to {tried}, and was refused: {why}.");
     }
     let why = match access.basis.as_str() {
         "self" => "you, signed in yourself".to_owned(),
@@ -107,8 +111,8 @@ fn sentence(access: &Access) -> String {
         _ => "they look after who looks at records".to_owned(),
     };
     match &access.reason {
-        Some(reason) => format!("{who} {what}: {reason}. Why they may: {why}."),
-        None => format!("{who} {what}. Why they may: {why}."),
+        Some(reason) => format!("{who} {did}: {reason}. Why they may: {why}."),
+        None => format!("{who} {did}. Why they may: {why}."),
     }
 }
 

@@ -4,7 +4,7 @@ pub(crate) mod adjust;
 pub(crate) mod remove;
 pub(crate) mod show;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use homeward_alerts::plans::PlanError;
 

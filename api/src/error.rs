@@ -240,11 +240,12 @@ mod tests {
             .acquire_timeout(Duration::from_millis(100))
             .connect_lazy("postgres://127.0.0.1:1/nowhere")
             .unwrap();
-        let app = TestApp::start_with(|state| state.pool = pool).await;
+        let app = TestApp::start_with(|state| state.requests = pool).await;
         assert_snapshot!(app.get("/api/v1/alerts").await.show(), @r#"
         503 Service Unavailable
         content-type: application/problem+json
         retry-after: 5
+        cache-control: no-store
 
         {
           "detail": "the patient record cannot be reached; try again shortly",

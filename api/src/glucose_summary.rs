@@ -2,24 +2,31 @@
 //!
 //! Parameters: `from` and `to` (RFC 3339; the last 14 days, at most 90), `interval` (minutes between two readings of
 //! the sensor, 5 by default) and `zone` (the patient's time zone by its IANA name, `Europe/London` by default).
-//! Readings marked as entered in error do not count. With fewer than 70 % of the readings that the sensor should have
+//! Readings marked as entered in error do not count. `targets` are those of the rule of time in range in the patient's
+//! plan, as it is at the end of the window; without one, those of adults with diabetes; or those of the `programme` that
+//! is named (such as `diabetes-older` or `diabetes-pregnancy`). What they aim at is `in_range`, and what is below it low. With fewer than 70 % of the readings that the sensor should have
 //! sent in the time, `sufficient` is false: the figures are told, and do not speak for the time.
 
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_alerts::Zone;
+use homeward_alerts::summary::glucose_targets::{GlucoseTargets, aim, judge_targets};
 use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
+use homeward_alerts::{Condition, Definition, Programme, TimeInRange};
 use homeward_record::{Metric, PatientId};
-use homeward_store::{Span, load_spans};
+use homeward_store::plans::load_versions;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::{Instant, Path, Query, Window, parsed};
-use crate::series::require_patient;
+use crate::request::{Instant, Path, Query, Window, parsed, zone};
+use crate::series::{readings_of_window, require_patient};
 
 /// Over how long the consensus reports.
 const USUAL: TimeDelta = TimeDelta::days(14);
+
+/// The programme with the targets of adults.
+const ADULTS: &str = "diabetes-type-1";
 
 /// The longest time: 26,000 readings of a sensor that measures every five minutes.
 const LONGEST: TimeDelta = TimeDelta::days(90);
@@ -35,6 +42,8 @@ pub(crate) struct Parameters {
     interval: Option<u16>,
     #[serde(default, deserialize_with = "parsed")]
     zone: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
+    programme: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +54,24 @@ pub(crate) struct Summary {
     unit: &'static str,
     #[serde(flatten)]
     figures: GlucoseSummary,
+    targets: Targets,
+}
+
+#[derive(Serialize)]
+struct Targets {
+    /// The programme that they are of; null: they were made for the patient.
+    programme: Option<String>,
+    /// Whether they are in the patient's plan.
+    in_plan: bool,
+    #[serde(flatten)]
+    judged: GlucoseTargets,
+}
+
+/// A rule of time in range, and where it is from.
+struct Aims {
+    rule: TimeInRange,
+    programme: Option<String>,
+    in_plan: bool,
 }
 
 pub(crate) async fn get(
@@ -60,51 +87,96 @@ pub(crate) async fn get(
             "a sensor measures every minute at most",
         ));
     }
-    let name = parameters.zone.as_deref().unwrap_or("Europe/London");
-    let zone = Zone::named(name)
-        .ok_or_else(|| ApiError::parameter("zone", format!("{name:?} is not the name of a time zone")))?;
-    let now = exchange.now();
-    let to = parameters.to.unwrap_or(Instant(now));
-    let from = parameters.from.unwrap_or(Instant(to.0 - USUAL));
-    let window = Window::new(Some(from), Some(to), now)?;
+    let named = parameters.programme.as_deref().map(|name| {
+        let detail = || format!("{name:?} is not a programme with a time in range");
+        aims_of(name).ok_or_else(|| ApiError::parameter("programme", detail()))
+    });
+    let named = named.transpose()?;
+    let zone = zone(parameters.zone.as_deref())?;
+    let window = Window::of_summary(parameters.from, parameters.to, exchange.now(), (USUAL, LONGEST))?;
     let length = window.to - window.from;
-    if length > LONGEST {
-        let detail = format!("a summary is over {} days at most", LONGEST.num_days());
-        return Err(ApiError::parameter("from", detail));
-    }
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let before = TimeDelta::microseconds(1);
-    let span = Span {
-        patient,
-        metric: Metric::Glucose,
-        after: window.from - before,
-        until: window.to - before,
+    let aims = match named {
+        Some(aims) => aims,
+        None => match aims_of_plan(&mut connection, patient, window.to).await? {
+            Some(aims) => aims,
+            None => aims_of(ADULTS).expect("a programme of this crate"),
+        },
     };
-    let readings = load_spans(&mut connection, &[span]).await?;
+    let readings = readings_of_window(&mut connection, patient, &[Metric::Glucose], window).await?;
     let samples: Vec<Sample> = readings
         .iter()
+        .filter(|reading| !reading.entered_in_error)
         .map(|reading| Sample {
             at: reading.at,
             value: reading.value,
         })
         .collect();
+    let interval = TimeDelta::minutes(interval.into());
+    let figures = summarise_glucose(&samples, length, interval, zone, aim(&aims.rule));
     Ok(Json(Summary {
         patient,
         from: window.from,
         to: window.to,
         unit: Metric::Glucose.unit(),
-        figures: summarise_glucose(&samples, length, TimeDelta::minutes(interval.into()), zone),
+        targets: Targets {
+            programme: aims.programme,
+            in_plan: aims.in_plan,
+            judged: judge_targets(&aims.rule, &samples, &figures),
+        },
+        figures,
     }))
+}
+
+/// What a programme aims at, if it is one of diabetes.
+fn aims_of(programme: &str) -> Option<Aims> {
+    let rules = &Programme::named(programme)?.rules;
+    let rule = rules
+        .iter()
+        .find_map(|rule| time_in_range(rule.definition.clone()))?;
+    Some(Aims {
+        rule,
+        programme: Some(programme.to_owned()),
+        in_plan: false,
+    })
+}
+
+/// What the patient's plan aims at.
+async fn aims_of_plan(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    at: DateTime<Utc>,
+) -> Result<Option<Aims>, ApiError> {
+    let versions = load_versions(connection, patient, None).await?;
+    let in_force = versions.into_iter().filter(|version| version.is_in_force(at));
+    let mut aims = in_force.filter_map(|version| {
+        let rule = time_in_range(Definition::parse(&version.definition).ok()?)?;
+        Some(Aims {
+            rule,
+            programme: version.programme,
+            in_plan: true,
+        })
+    });
+    Ok(aims.next())
+}
+
+fn time_in_range(definition: Definition) -> Option<TimeInRange> {
+    match definition.condition {
+        Condition::TimeInRange(rule) if rule.metric == Metric::Glucose => Some(rule),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use homeward_record::{DeviceId, Metric};
     use insta::assert_snapshot;
     use serde_json::{Value, json};
 
+    use crate::care_plan::testing::on;
     use crate::testing::{TestApp, at};
 
     #[tokio::test]
@@ -146,6 +218,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn targets_are_those_of_the_plan_or_of_the_programme_that_is_named() {
+        let (app, patient) = on("diabetes-pregnancy").await;
+        let readings: Vec<_> = (0..12)
+            .map(|n| {
+                (
+                    Metric::Glucose,
+                    at("2026-11-22T08:00:00Z") + TimeDelta::minutes(5 * n),
+                    9.0,
+                )
+            })
+            .collect();
+        app.store(patient, DeviceId(10_001), &readings).await;
+        let other = app.add_patient().await;
+        app.store(other, DeviceId(10_002), &readings).await;
+        let window = "from=2026-11-22T08:00:00Z&to=2026-11-22T09:00:00Z";
+        let mut told = Vec::new();
+        for (patient, query) in [
+            (patient, ""),
+            (patient, "&programme=diabetes-older"),
+            (other, ""),
+            // Before the plan began.
+            (patient, "&from=2026-10-01T00:00:00Z&to=2026-10-02T00:00:00Z"),
+        ] {
+            let window = if query.contains("from") { "" } else { window };
+            let path = format!("/api/v1/patients/{patient}/glucose-summary?{window}{query}");
+            let summary = app.get(&path.replace("?&", "?")).await.json();
+            let targets = &summary["targets"];
+            told.push(json!([
+                targets["programme"],
+                targets["in_plan"],
+                summary["ranges"][2]["percent"],
+                targets["met"]
+            ]));
+        }
+        assert_eq!(
+            told,
+            [
+                json!(["diabetes-pregnancy", true, 0.0, false]),
+                json!(["diabetes-older", false, 100.0, true]),
+                json!(["diabetes-type-1", false, 100.0, true]),
+                json!(["diabetes-type-1", false, 0.0, null]),
+            ]
+        );
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_summed_up_is_explained() {
         let app = TestApp::start().await;
         let patient = app.add_patient().await;
@@ -153,6 +271,7 @@ mod tests {
         for (patient, query) in [
             (patient.0, "interval=0"),
             (patient.0, "zone=Mars"),
+            (patient.0, "programme=hypertension"),
             (patient.0, "from=2026-01-01T00:00:00Z"),
             (patient.0, "from=2026-11-22T08:00:00Z&to=2026-11-22T08:00:00Z"),
             (1002, ""),
@@ -171,6 +290,7 @@ mod tests {
         assert_snapshot!(told, @r#"
         400 interval: a sensor measures every minute at most
         400 zone: "Mars" is not the name of a time zone
+        400 programme: "hypertension" is not a programme with a time in range
         400 from: a summary is over 90 days at most
         400 from: from must be before to
         404 -: there is no patient 1002

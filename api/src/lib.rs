@@ -3,6 +3,9 @@
 //! | route | answers |
 //! |---|---|
 //! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
+//! | `GET /api/v1/patients/{patient}/glucose-summary` | time in range and the profile of a day |
+//! | `GET /api/v1/patients/{patient}/blood-pressure-summary` | courses of measurements at home |
+//! | `GET /api/v1/patients/{patient}/news2` | the early warning score and its course |
 //! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
 //! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
@@ -10,6 +13,7 @@
 //! | `GET /api/v1/patients/{patient}/access-log` | who has seen or changed the record, and why |
 //! | `POST /api/v1/break-glass` | opens the record of a patient without a relationship, for a stated reason |
 //! | `GET /api/v1/break-glass`, `POST /api/v1/break-glass/{id}/review` | what a privacy officer has to look into |
+//! | `GET /api/v1/practice-overview` | the patients of each programme, counted |
 //! | `GET /api/v1/alerts` | episodes, latest first |
 //! | `GET /api/v1/alerts/{alert}` | an episode, and everything that happened to it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | takes an episode up |
@@ -32,6 +36,7 @@
 mod access;
 mod access_log;
 mod alerts;
+mod blood_pressure_summary;
 mod break_glass;
 mod care_plan;
 mod corrections;
@@ -40,7 +45,9 @@ mod error;
 mod glucose_summary;
 mod health;
 mod metrics;
+mod news2;
 pub mod password;
+mod practice_overview;
 mod readings;
 mod request;
 mod routes;
@@ -49,6 +56,8 @@ mod serve;
 mod sign_in;
 mod trends;
 
+#[cfg(test)]
+mod query_plans;
 #[cfg(test)]
 mod testing;
 

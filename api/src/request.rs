@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use homeward_alerts::Zone;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
@@ -211,7 +212,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// The length of a window of which the query leaves a side open.
-    const DEFAULT_LENGTH: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+    const DEFAULT_LENGTH: TimeDelta = TimeDelta::hours(24);
 
     /// The window that a query names: without `to` it ends now, or a day after a `from` in the future;
     /// without `from` it is of a day.
@@ -231,6 +232,31 @@ impl Window {
         }
         Ok(Window { from, to })
     }
+
+    /// The window of a summary: without `to` it ends now, without `from` it is `usual` long, and it is no longer
+    /// than `longest`.
+    pub(crate) fn of_summary(
+        from: Option<Instant>,
+        to: Option<Instant>,
+        now: DateTime<Utc>,
+        (usual, longest): (TimeDelta, TimeDelta),
+    ) -> Result<Window, ApiError> {
+        let to = to.unwrap_or(Instant(now));
+        let from = from.unwrap_or(Instant(to.0 - usual));
+        let window = Window::new(Some(from), Some(to), now)?;
+        if window.to - window.from > longest {
+            let detail = format!("a summary is over {} days at most", longest.num_days());
+            return Err(ApiError::parameter("from", detail));
+        }
+        Ok(window)
+    }
+}
+
+/// The time zone of a patient's days by its IANA name; without a name, that of London.
+pub(crate) fn zone(name: Option<&str>) -> Result<Zone, ApiError> {
+    let name = name.unwrap_or("Europe/London");
+    Zone::named(name)
+        .ok_or_else(|| ApiError::parameter("zone", format!("{name:?} is not the name of a time zone")))
 }
 
 /// How many items a page has.

@@ -23,8 +23,8 @@ use crate::error::ApiError;
 use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, admit};
 use crate::{
-    access, access_log, break_glass, care_plan, corrections, dry_run, glucose_summary, health, metrics,
-    readings, sign_in, trends,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run,
+    glucose_summary, health, metrics, news2, practice_overview, readings, sign_in, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
@@ -137,6 +137,9 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::get("/api/v1/patients/{patient}/trends/{type}", ReadReadings, trends::get),
         Route::get("/api/v1/patients/{patient}/readings", ReadReadings, readings::get),
         Route::get("/api/v1/patients/{patient}/glucose-summary", ReadReadings, glucose_summary::get),
+        Route::get("/api/v1/patients/{patient}/blood-pressure-summary", ReadReadings, blood_pressure_summary::get),
+        Route::get("/api/v1/patients/{patient}/news2", ReadReadings, news2::get),
+        Route::get("/api/v1/practice-overview", ReadOverview, practice_overview::get),
         Route::post("/api/v1/patients/{patient}/readings/entered-in-error", CorrectReadings, corrections::post),
         Route::get("/api/v1/patients/{patient}/care-plan", ReadCarePlan, care_plan::show::get),
         Route::put("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::adjust::put),

@@ -1,10 +1,13 @@
 //! What can be asked for: the types of the wire format, and the numbers of which they are made.
 
+use homeward_alerts::Observation;
 use homeward_record::{Metric, PatientId};
 use homeward_store::history::patient_exists;
+use homeward_store::summary::{WindowReading, load_window};
 use sqlx::PgConnection;
 
 use crate::error::ApiError;
+use crate::request::Window;
 
 /// The names that a series can be asked for by: the types of the wire format, and each number that the
 /// record keeps of one.
@@ -32,6 +35,44 @@ pub(crate) async fn require_patient(
     if patient_exists(connection, patient).await? {
         Ok(())
     } else {
-        Err(ApiError::NotFound(format!("there is no patient {patient}")))
+        Err(unknown(patient))
     }
+}
+
+/// What is said of a patient whom the record does not have.
+pub(crate) fn unknown(patient: PatientId) -> ApiError {
+    ApiError::NotFound(format!("there is no patient {patient}"))
+}
+
+/// The most readings that one summary is made of: more than a minute's sensor measures in 90 days. Each takes some
+/// fifty bytes of memory meanwhile.
+const MOST_READINGS: i64 = 200_000;
+
+/// The readings of a window that a summary is made of, by time, metric and device, also those that are entered in
+/// error.
+pub(crate) async fn readings_of_window(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    metrics: &[Metric],
+    window: Window,
+) -> Result<Vec<WindowReading>, ApiError> {
+    let bounds = (window.from, window.to);
+    let readings = load_window(connection, patient, metrics, bounds, MOST_READINGS + 1).await?;
+    if i64::try_from(readings.len()).is_ok_and(|n| n > MOST_READINGS) {
+        let detail = format!("the window has more than {MOST_READINGS} readings: ask for a shorter one");
+        return Err(ApiError::parameter("from", detail));
+    }
+    Ok(readings)
+}
+
+/// The readings as rules see them.
+pub(crate) fn observations<'a>(readings: impl IntoIterator<Item = &'a WindowReading>) -> Vec<Observation> {
+    let observation = |reading: &WindowReading| Observation {
+        metric: reading.metric,
+        at: reading.at,
+        value: reading.value,
+        device: reading.device,
+        received_at: reading.received_at,
+    };
+    readings.into_iter().map(observation).collect()
 }

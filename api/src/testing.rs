@@ -101,6 +101,15 @@ impl TestApp {
         }
     }
 
+    /// Has requests answered from another pool of connections to the same record.
+    pub(crate) fn serve_from(&mut self, requests: PgPool) {
+        let state = ApiState {
+            requests,
+            ..api_state(&self.database)
+        };
+        self.router = router_deciding_by(&Shared::new(state, self.shutdown.clone()), may);
+    }
+
     pub(crate) fn pool(&self) -> &PgPool {
         self.database.pool()
     }

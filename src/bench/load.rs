@@ -32,8 +32,10 @@ pub(super) struct Shape {
     pub(super) window: usize,
     /// Time between a device's messages; none publishes as fast as they are acknowledged.
     pub(super) pace: Option<Duration>,
-    /// When the first reading was measured: a device's readings follow each other by [`BETWEEN_READINGS`].
+    /// When the first reading was measured.
     pub(super) first_reading: DateTime<Utc>,
+    /// Between two readings of a device, by its own clock.
+    pub(super) between: TimeDelta,
 }
 
 /// What a load brought.
@@ -132,6 +134,7 @@ async fn publish(
     } = device;
     let mut payload = Payload {
         next: shape.first_reading,
+        between: shape.between,
         count: 0,
     };
     let mut in_flight: HashMap<u16, Instant> = HashMap::with_capacity(shape.window);
@@ -183,6 +186,7 @@ async fn publish(
 /// Native JSON of heart rates.
 struct Payload {
     next: DateTime<Utc>,
+    between: TimeDelta,
     count: u64,
 }
 
@@ -199,7 +203,7 @@ impl Payload {
                 r#"{comma}{{"type":"heart_rate","at":"{at}","value":{value}}}"#
             )
             .expect("writing to memory succeeds");
-            self.next += BETWEEN_READINGS;
+            self.next += self.between;
             self.count += 1;
         }
         json.extend(b"]}");

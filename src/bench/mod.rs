@@ -6,10 +6,13 @@
 
 mod alerts;
 mod dry_run;
+mod history;
+mod http;
 mod load;
 mod mqtt;
 mod report;
 mod rules;
+mod trends;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -62,6 +65,9 @@ pub(crate) struct Options {
     /// Measure nothing else
     #[arg(long, value_enum)]
     only: Option<Only>,
+    /// How many readings there are of which trends are measured
+    #[arg(long, default_value_t = 100_000_000, value_parser = clap::value_parser!(u64).range(1_000_000..=1_000_000_000))]
+    readings: u64,
 }
 
 /// What can be measured apart from the rest.
@@ -69,6 +75,8 @@ pub(crate) struct Options {
 enum Only {
     /// Trying a programme on the histories of 1,000 patients
     DryRun,
+    /// Trends of 90 days and glucose summaries, of patients with 10,000 readings each, while others come in
+    Trends,
 }
 
 /// Runs the bench.
@@ -90,6 +98,13 @@ async fn tell(database: &LocalServer, options: Options) -> Result<String> {
     match options.only {
         None => text(&measure(&url, &pool, options).await?, options.json),
         Some(Only::DryRun) => text(&dry_run::measure(&url).await?, options.json),
+        Some(Only::Trends) => {
+            let measured = Duration::from_secs(options.seconds);
+            text(
+                &trends::measure(&url, options.readings, measured).await?,
+                options.json,
+            )
+        }
     }
 }
 
@@ -134,6 +149,7 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
         window: WINDOW,
         pace: None,
         first_reading: first(weeks),
+        between: BETWEEN_READINGS,
     };
     let (plain, ruled) = (
         enrolled(BULK_CONNECTIONS),

@@ -56,6 +56,13 @@ impl Quantiles {
     }
 }
 
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quantiles { samples, p50, p99 } = self;
+        write!(f, "p50 {p50:.1} ms   p99 {p99:.1} ms   ({samples} samples)")
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = |f: &mut fmt::Formatter<'_>, what: &str, rate: f64, ratio: f64| {
@@ -87,11 +94,7 @@ impl fmt::Display for Report {
             ("publish to PUBACK", &self.puback),
             ("publish to alert on the stream", &self.alert),
         ] {
-            let Quantiles { samples, p50, p99 } = quantiles;
-            writeln!(
-                f,
-                "  {what:<56}p50 {p50:.1} ms   p99 {p99:.1} ms   ({samples} samples)"
-            )?;
+            writeln!(f, "  {what:<56}{quantiles}")?;
         }
         let kilobytes = self.bytes_per_idle_connection.div_ceil(1024);
         writeln!(

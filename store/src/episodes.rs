@@ -85,12 +85,17 @@ async fn try_to_act(
         }
     }
     let episode = load_episodes(&mut transaction, &[episode.0]).await?.pop();
-    transaction.commit().await.map_err(failed)?;
-    Ok(match episode {
+    let outcome = match episode {
         None => Outcome::Unknown,
         Some(_) if !is_free => Outcome::Busy,
         Some(episode) => Outcome::Done(Box::new(episode)),
-    })
+    };
+    match outcome {
+        Outcome::Done(_) => transaction.commit().await.map_err(failed)?,
+        // Also within a transaction this lets go of the lock.
+        _ => transaction.rollback().await.map_err(failed)?,
+    }
+    Ok(outcome)
 }
 
 /// Takes the lock of the transitions' numbers.

@@ -24,12 +24,14 @@ pub mod episodes;
 pub mod history;
 pub mod outbox;
 pub mod plans;
+pub mod practice;
 pub mod replay;
 pub mod retention;
 pub mod rollup;
 pub mod server;
 pub mod sessions;
 pub mod silence;
+pub mod summary;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
@@ -66,6 +68,9 @@ const SILENCE: [(&str, &str); 5] = [
     ("tcp_user_timeout", "60s"),
 ];
 
+/// What makes a connection one of requests: its role, and that `reading` is the view of what the role may see.
+const REQUESTS: [(&str, &str); 2] = [("role", "homeward_api"), ("search_path", "request,public")];
+
 /// Opens a pool of at most `size` connections. Connects when first used, so that it also succeeds while
 /// the database is away.
 pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
@@ -75,10 +80,7 @@ pub fn connect(database_url: &str, size: u32) -> Result<PgPool, Error> {
 /// The same for what answers people's and programs' requests: its connections have the role `homeward_api`, and so
 /// see only whom [`access::act_as`] lets them see. Before that, nobody.
 pub fn connect_for_requests(database_url: &str, size: u32) -> Result<PgPool, Error> {
-    Ok(pool(
-        options(database_url)?.options([("role", "homeward_api")]),
-        size,
-    ))
+    Ok(pool(options(database_url)?.options(REQUESTS), size))
 }
 
 fn options(database_url: &str) -> Result<PgConnectOptions, Error> {

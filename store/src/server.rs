@@ -275,7 +275,7 @@ impl LocalServer {
         command
     }
 
-    /// Makes what the cluster lacks: role, database and extension. Brings the extension to the release that
+    /// Makes what the cluster lacks: roles, database and extension. Brings the extension to the release that
     /// is installed.
     async fn provision(&self) -> Result<(), ServerError> {
         let mut cluster = self.connect("postgres").await?;
@@ -285,6 +285,16 @@ impl LocalServer {
                 &mut cluster,
                 "create its role",
                 "CREATE ROLE homeward LOGIN CREATEDB",
+            )
+            .await?;
+        }
+        // Homeward itself may make no roles: see the migrations for what this one is.
+        let role = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'homeward_api')";
+        if !query(&mut cluster, "look for the role of requests", role).await? {
+            execute(
+                &mut cluster,
+                "create the role of requests",
+                "CREATE ROLE homeward_api NOLOGIN ROLE homeward",
             )
             .await?;
         }

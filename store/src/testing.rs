@@ -89,7 +89,7 @@ impl TestDatabase {
 
     /// A pool of connections that see only whom a request lets them see, as the interface has.
     pub fn pool_for_requests(&self) -> PgPool {
-        let options = self.options.clone().options([("role", "homeward_api")]);
+        let options = self.options.clone().options(crate::REQUESTS);
         PgPoolOptions::new()
             .max_connections(POOL_SIZE)
             .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 pub use self::change::{Change, Changes, Direction};
 pub use self::home_average::HomeAverage;
 pub use self::local_day::Zone;
-pub(crate) use self::news2::METRICS as NEWS2_METRICS;
+pub(crate) use self::news2::{METRICS as NEWS2_METRICS, Scores as News2Scores, Vitals};
 pub use self::news2::{News2, Scale};
 pub use self::rate::Rate;
 pub use self::repeated::Repeated;
@@ -29,6 +29,7 @@ pub use self::sustained::{Sustained, Unless};
 pub use self::threshold::Threshold;
 pub use self::time_in_range::{Figure, Percent, Share, TimeInRange};
 use crate::channel::Timing;
+use crate::course::Course;
 use crate::signal::Signal;
 use crate::{Limit, Observation};
 
@@ -67,7 +68,7 @@ pub(crate) enum Recollection {
     Repeated(repeated::Memory),
     Change(change::Memory),
     Rate(rate::Memory),
-    HomeAverage(home_average::Course),
+    HomeAverage(Course),
     TimeInRange(time_in_range::Days),
     News2(news2::Vitals),
 }

@@ -73,30 +73,13 @@ struct Vital {
 }
 
 /// The scores of the parameters, in the order of the chart; none for one that is not known.
-struct Scores([Option<u8>; 7]);
+pub(crate) struct Scores([Option<u8>; 7]);
 
 impl News2 {
     pub(super) fn signals(&self, vitals: &mut Vitals, moment: &[Observation]) -> Signals {
-        let at = time_of(moment);
-        if !moment.iter().any(|o| METRICS.contains(&o.metric)) {
-            return Signals::new();
-        }
         let window = TimeDelta::seconds(i64::from(self.window_seconds));
-        vitals.0.retain(|vital| at - vital.at <= window);
-        // Oxygen first: on scale 2 the score of a saturation depends on it.
-        let oxygen_first = std::iter::once(Metric::SupplementalOxygen);
-        for metric in oxygen_first.chain(METRICS.into_iter().filter(|m| *m != Metric::SupplementalOxygen)) {
-            let oxygen = vitals.value(Metric::SupplementalOxygen);
-            let score = |o: &&Observation| score(metric, o.value, oxygen, self.scale);
-            let first_worst =
-                of_metric(moment, metric).reduce(
-                    |first, next| {
-                        if score(&next) > score(&first) { next } else { first }
-                    },
-                );
-            if let Some(observation) = first_worst {
-                vitals.put(observation);
-            }
+        if !vitals.take(moment, window, self.scale) {
+            return Signals::new();
         }
         let scores = vitals.scores(self.scale);
         let oxygen = vitals.value(Metric::SupplementalOxygen);
@@ -142,9 +125,40 @@ impl News2 {
 }
 
 impl Vitals {
-    fn value(&self, metric: Metric) -> Option<f64> {
+    /// Takes what a moment has of the seven, of several values of one the worst, and forgets what is older than the
+    /// window. False where it has none: then nothing changes.
+    pub(crate) fn take(&mut self, moment: &[Observation], window: TimeDelta, scale: Scale) -> bool {
+        let at = time_of(moment);
+        if !moment.iter().any(|o| METRICS.contains(&o.metric)) {
+            return false;
+        }
+        self.0.retain(|vital| at - vital.at <= window);
+        // Oxygen first: on scale 2 the score of a saturation depends on it.
+        let oxygen_first = std::iter::once(Metric::SupplementalOxygen);
+        for metric in oxygen_first.chain(METRICS.into_iter().filter(|m| *m != Metric::SupplementalOxygen)) {
+            let oxygen = self.value(Metric::SupplementalOxygen);
+            let score = |o: &&Observation| score(metric, o.value, oxygen, scale);
+            let first_worst =
+                of_metric(moment, metric).reduce(
+                    |first, next| {
+                        if score(&next) > score(&first) { next } else { first }
+                    },
+                );
+            if let Some(observation) = first_worst {
+                self.put(observation);
+            }
+        }
+        true
+    }
+
+    /// The latest reading of a parameter: when, and its value.
+    pub(crate) fn latest(&self, metric: Metric) -> Option<(DateTime<Utc>, f64)> {
         let vital = self.0.iter().find(|vital| vital.metric == metric)?;
-        Some(vital.value)
+        Some((vital.at, vital.value))
+    }
+
+    fn value(&self, metric: Metric) -> Option<f64> {
+        self.latest(metric).map(|(_, value)| value)
     }
 
     fn put(&mut self, observation: &Observation) {
@@ -157,22 +171,27 @@ impl Vitals {
         self.0.sort_unstable_by_key(|vital| vital.metric);
     }
 
-    fn scores(&self, scale: Scale) -> Scores {
+    pub(crate) fn scores(&self, scale: Scale) -> Scores {
         let oxygen = self.value(Metric::SupplementalOxygen);
         Scores(METRICS.map(|metric| score(metric, self.value(metric)?, oxygen, scale)))
     }
 }
 
 impl Scores {
-    fn total(&self) -> u8 {
+    /// Of each parameter, in the order of [`METRICS`].
+    pub(crate) fn of_parameters(&self) -> [Option<u8>; 7] {
+        self.0
+    }
+
+    pub(crate) fn total(&self) -> u8 {
         self.0.iter().flatten().sum()
     }
 
-    fn highest(&self) -> u8 {
+    pub(crate) fn highest(&self) -> u8 {
         self.0.iter().flatten().copied().max().unwrap_or(0)
     }
 
-    fn missing(&self) -> impl Iterator<Item = Metric> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = Metric> {
         METRICS
             .into_iter()
             .zip(self.0)

@@ -89,7 +89,7 @@ struct Day {
 }
 
 impl Share {
-    fn has(self, metric: Metric, value: f64) -> bool {
+    pub(crate) fn has(self, metric: Metric, value: f64) -> bool {
         match self {
             Share::Beyond(bound) => bound.is_met_by(metric, value),
             Share::Within { from, to } => {

@@ -10,18 +10,15 @@ use crate::limit::comparable;
 /// Source: International Consensus on Time in Range, 2019.
 pub const SUFFICIENT_PERCENT: f64 = 70.0;
 
-/// The ranges in whole mg/dL, both ends included. Source: International Consensus on Time in Range, 2019.
-const RANGES: [(&str, f64, f64); 5] = [
-    ("very_low", f64::NEG_INFINITY, 53.0),
-    ("low", 54.0, 69.0),
-    ("in_range", 70.0, 180.0),
-    ("high", 181.0, 250.0),
-    ("very_high", 251.0, f64::INFINITY),
-];
+/// The ends of the range that is aimed at, in mmol/L and both included, for adults. Source: International Consensus on
+/// Time in Range, 2019.
+pub const ADULT_RANGE: (f64, f64) = (3.9, 10.0);
 
-/// Below this many mg/dL glucose is low, and below the other very low: see [`RANGES`].
-const LOW: f64 = 70.0;
+/// Below this many whole mg/dL glucose is very low, and above the other very high, whatever is aimed at. Source:
+/// International Consensus on Time in Range, 2019.
 const VERY_LOW: f64 = 54.0;
+/// See [`VERY_LOW`].
+const VERY_HIGH: f64 = 250.0;
 
 /// How long glucose must be low for an episode, and not low any more for its end. Source: International Consensus on
 /// Use of Continuous Glucose Monitoring, 2017.
@@ -62,7 +59,7 @@ pub struct GlucoseSummary {
     pub gmi_percent: Option<f64>,
     /// The glucose management indicator, in mmol/mol: 12.71 + 4.70587 × the mean in mmol/L.
     pub gmi_mmol_per_mol: Option<f64>,
-    /// The ranges, the lowest first.
+    /// The ranges, the lowest first: each reading is in one of them.
     pub ranges: Vec<Range>,
     /// The course of a day: the parts of it in which there are readings.
     pub profile: Vec<Profile>,
@@ -100,7 +97,7 @@ pub struct Profile {
     pub p95: f64,
 }
 
-/// A time of low glucose: below 3.9 mmol/L for 15 minutes, until it has not been for 15 minutes.
+/// A time of low glucose: below the range that is aimed at for 15 minutes, until it has not been for 15 minutes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hypo {
     /// The first low reading.
@@ -113,13 +110,19 @@ pub struct Hypo {
     pub level: u8,
 }
 
-/// Sums up the samples of a window, which are sorted by time, of a sensor that measures every `interval`.
+/// Sums up the samples of a window, which are sorted by time, of a sensor that measures every `interval`, where glucose
+/// between `aim.0` and `aim.1` mmol/L is aimed at: [`ADULT_RANGE`], or in pregnancy another.
 pub fn summarise_glucose(
     samples: &[Sample],
     window: TimeDelta,
     interval: TimeDelta,
     zone: Zone,
+    aim: (f64, f64),
 ) -> GlucoseSummary {
+    let aim = (
+        comparable(Metric::Glucose, aim.0),
+        comparable(Metric::Glucose, aim.1),
+    );
     let n = samples.len() as f64;
     let expected = window.as_seconds_f64() / interval.as_seconds_f64();
     let active_percent = (100.0 * n / expected).min(100.0);
@@ -137,9 +140,9 @@ pub fn summarise_glucose(
         cv_percent: mean.zip(standard_deviation).map(|(mean, sd)| 100.0 * sd / mean),
         gmi_percent: mean.map(|mean| 3.31 + 0.02392 * mean * MG_PER_DL_PER_MMOL_PER_L),
         gmi_mmol_per_mol: mean.map(|mean| 12.71 + 4.70587 * mean),
-        ranges: ranges(samples),
+        ranges: ranges(samples, aim),
         profile: profile(samples, zone),
-        hypos: hypos(samples),
+        hypos: hypos(samples, aim.0),
     }
 }
 
@@ -147,7 +150,16 @@ fn mg_per_dl(sample: &Sample) -> f64 {
     comparable(Metric::Glucose, sample.value)
 }
 
-fn ranges(samples: &[Sample]) -> Vec<Range> {
+/// The readings within the ranges, where whole mg/dL from `from` to `to` are aimed at.
+fn ranges(samples: &[Sample], (from, to): (f64, f64)) -> Vec<Range> {
+    // Both ends are included.
+    let ranges = [
+        ("very_low", f64::NEG_INFINITY, (from - 1.0).min(VERY_LOW - 1.0)),
+        ("low", VERY_LOW, from - 1.0),
+        ("in_range", from, to),
+        ("high", to + 1.0, VERY_HIGH),
+        ("very_high", (to + 1.0).max(VERY_HIGH + 1.0), f64::INFINITY),
+    ];
     let all = samples.len().max(1) as f64;
     let range = |(name, from, to)| {
         let within = |sample: &&Sample| (from..=to).contains(&mg_per_dl(sample));
@@ -159,7 +171,7 @@ fn ranges(samples: &[Sample]) -> Vec<Range> {
             percent,
         }
     };
-    RANGES.into_iter().map(range).collect()
+    ranges.into_iter().map(range).collect()
 }
 
 fn profile(samples: &[Sample], zone: Zone) -> Vec<Profile> {
@@ -220,7 +232,8 @@ impl Run {
     }
 }
 
-fn hypos(samples: &[Sample]) -> Vec<Hypo> {
+/// The times below `low`, in whole mg/dL.
+fn hypos(samples: &[Sample], low: f64) -> Vec<Hypo> {
     let mut hypos = Vec::new();
     let mut run: Option<Run> = None;
     let mut before: Option<DateTime<Utc>> = None;
@@ -229,7 +242,7 @@ fn hypos(samples: &[Sample]) -> Vec<Hypo> {
             hypos.extend(run.take().and_then(Run::finish));
         }
         before = Some(sample.at);
-        let is_low = mg_per_dl(sample) < LOW;
+        let is_low = mg_per_dl(sample) < low;
         match &mut run {
             Some(run) if is_low => {
                 run.to = sample.at;
@@ -285,7 +298,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_gives_no_figures() {
-        let summary = summarise_glucose(&[], TimeDelta::days(14), INTERVAL, london());
+        let summary = summarise_glucose(&[], TimeDelta::days(14), INTERVAL, london(), ADULT_RANGE);
         assert_eq!(
             (summary.mean, summary.cv_percent, summary.gmi_percent),
             (None, None, None)
@@ -296,7 +309,7 @@ mod tests {
             at: at(0),
             value: 6.0,
         }];
-        let summary = summarise_glucose(&one, TimeDelta::days(14), INTERVAL, london());
+        let summary = summarise_glucose(&one, TimeDelta::days(14), INTERVAL, london(), ADULT_RANGE);
         assert_eq!((summary.mean, summary.cv_percent), (Some(6.0), None));
     }
 
@@ -309,6 +322,7 @@ mod tests {
             TimeDelta::minutes(10),
             INTERVAL,
             london(),
+            ADULT_RANGE,
         );
         assert!((summary.gmi_percent.unwrap() - (3.31 + 0.02392 * 154.0)).abs() < 1e-9);
         assert!((summary.gmi_mmol_per_mol.unwrap() - (12.71 + 4.70587 * 154.0 / 18.0182)).abs() < 1e-9);
@@ -318,7 +332,16 @@ mod tests {
 
     #[test]
     fn every_edge_of_the_ranges_in_both_units() {
-        for (mg, mmol, name) in [
+        let check = |aim, edges: &[(f64, f64, &str)]| {
+            for (mg, mmol, name) in edges {
+                for value in [homeward_record::unit::mg_per_dl_to_mmol_per_l(*mg), *mmol] {
+                    let ranges = ranges(&[Sample { at: at(0), value }], aim);
+                    let of: Vec<_> = ranges.iter().filter(|range| range.readings == 1).collect();
+                    assert_eq!((of.len(), of[0].name), (1, *name), "{value}");
+                }
+            }
+        };
+        let adults = [
             (53.0, 2.9, "very_low"),
             (54.0, 3.0, "low"),
             (69.0, 3.8, "low"),
@@ -327,13 +350,19 @@ mod tests {
             (181.0, 10.1, "high"),
             (250.0, 13.9, "high"),
             (251.0, 14.0, "very_high"),
-        ] {
-            for value in [homeward_record::unit::mg_per_dl_to_mmol_per_l(mg), mmol] {
-                let ranges = ranges(&[Sample { at: at(0), value }]);
-                let of = ranges.iter().find(|range| range.readings == 1).unwrap();
-                assert_eq!(of.name, name, "{value}");
-            }
-        }
+        ];
+        check((70.0, 180.0), &adults);
+        let pregnancy = [
+            (53.0, 2.9, "very_low"),
+            (54.0, 3.0, "low"),
+            (62.0, 3.4, "low"),
+            (63.0, 3.5, "in_range"),
+            (140.0, 7.8, "in_range"),
+            (141.0, 7.9, "high"),
+            (250.0, 13.9, "high"),
+            (251.0, 14.0, "very_high"),
+        ];
+        check((63.0, 140.0), &pregnancy);
     }
 
     #[test]
@@ -353,7 +382,7 @@ mod tests {
     #[test]
     fn low_glucose_counts_from_fifteen_minutes_on_and_ends_after_fifteen() {
         let check = |values: &[f64], expected: &[(i64, i64, u8)]| {
-            let found: Vec<_> = hypos(&every_five_minutes(values))
+            let found: Vec<_> = hypos(&every_five_minutes(values), 70.0)
                 .iter()
                 .map(|hypo| {
                     (
@@ -376,7 +405,8 @@ mod tests {
             at: at(minute),
             value: 3.5,
         });
-        let found = hypos(&gap);
+        assert!(hypos(&gap, 63.0).is_empty());
+        let found = hypos(&gap, 70.0);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].from, found[0].to), (at(40), at(55)));
     }

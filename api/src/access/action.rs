@@ -5,6 +5,8 @@
 pub(crate) enum Action {
     /// Reads readings, trends and summaries.
     ReadReadings,
+    /// Counts patients by programme, and names none.
+    ReadOverview,
     /// Marks readings as entered in error.
     CorrectReadings,
     /// Reads a care plan.
@@ -35,8 +37,9 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 10] = [
+    pub(crate) const ALL: [Action; 11] = [
         Action::ReadReadings,
+        Action::ReadOverview,
         Action::CorrectReadings,
         Action::ReadCarePlan,
         Action::ChangeCarePlan,
@@ -52,6 +55,7 @@ impl Action {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Action::ReadReadings => "read_readings",
+            Action::ReadOverview => "read_overview",
             Action::CorrectReadings => "correct_readings",
             Action::ReadCarePlan => "read_care_plan",
             Action::ChangeCarePlan => "change_care_plan",
@@ -67,7 +71,7 @@ impl Action {
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {
-            Action::ReadReadings => ("Observation", false),
+            Action::ReadReadings | Action::ReadOverview => ("Observation", false),
             Action::CorrectReadings => ("Observation", true),
             Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
             Action::ChangeCarePlan => ("CarePlan", true),
@@ -80,21 +84,45 @@ impl Action {
     }
 }
 
-/// What an action of the log means, in words for the patient.
-pub(crate) fn in_words(action: &str) -> &'static str {
+/// What an action of the log means, in words for the patient: what somebody did, and what somebody tried to do.
+pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
     match action {
-        "read_readings" => "looked at your readings",
-        "correct_readings" => "marked one of your readings as wrong",
-        "read_care_plan" => "looked at your care plan",
-        "change_care_plan" => "changed your care plan",
-        "try_rules" => "tried out alert rules on your past readings",
-        "read_alerts" => "looked at your alerts",
-        "work_on_alerts" => "did something about one of your alerts",
-        "read_access_log" => "looked at who has seen your record",
-        "break_glass" => "opened your record in an emergency, for a stated reason",
-        "review_break_glass" => "checked whether opening your record was right",
-        "grant_role" => "gave an account the right to sign in as you",
-        "name_proxy" => "noted whom you have named to see your record",
-        _ => "did something with your record",
+        "read_readings" => ("looked at your readings", "look at your readings"),
+        "correct_readings" => (
+            "marked one of your readings as wrong",
+            "mark one of your readings as wrong",
+        ),
+        "read_care_plan" => ("looked at your care plan", "look at your care plan"),
+        "change_care_plan" => ("changed your care plan", "change your care plan"),
+        "try_rules" => (
+            "tried alert rules on your past readings",
+            "try alert rules on your past readings",
+        ),
+        "read_alerts" => ("looked at your alerts", "look at your alerts"),
+        "work_on_alerts" => (
+            "did something about an alert of yours",
+            "do something about an alert of yours",
+        ),
+        "read_access_log" => (
+            "looked at who has seen your record",
+            "look at who has seen your record",
+        ),
+        "break_glass" => (
+            "opened your record without a relationship",
+            "open your record without a relationship",
+        ),
+        "review_break_glass" => (
+            "checked whether opening your record was right",
+            "check whether opening your record was right",
+        ),
+        "grant_role" => (
+            "gave an account the right to sign in as you",
+            "give an account the right to sign in as you",
+        ),
+        "name_proxy" => (
+            "noted whom you have named to see your record",
+            "note whom you have named to see your record",
+        ),
+        _ => ("did something with your record", "do something with your record"),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         Action::ReadReadings | Action::ReadCarePlan | Action::ReadAlerts => {
             !matches!(role, PrivacyOfficer | Administrator)
         }
+        Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
         Action::CorrectReadings | Action::WorkOnAlerts => {
             matches!(role, CareTeamMember | CareTeamLead | GpClinician | Integrator)
         }

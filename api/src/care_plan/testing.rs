@@ -21,7 +21,7 @@ pub(super) fn today(time: &str) -> DateTime<Utc> {
 }
 
 /// An interface with a patient who has been on this programme since the beginning of the month.
-pub(super) async fn on(programme: &str) -> (TestApp, PatientId) {
+pub(crate) async fn on(programme: &str) -> (TestApp, PatientId) {
     let app = TestApp::start().await;
     let patient = app.add_patient().await;
     let mut connection = app.pool().acquire().await.unwrap();

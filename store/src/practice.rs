@@ -1,0 +1,204 @@
+//! How the patients of each programme are doing, counted.
+
+use chrono::{DateTime, Utc};
+use homeward_record::Metric;
+use sqlx::PgConnection;
+
+use crate::Error;
+use crate::trends::Bucket;
+
+/// What a programme wants of its patients.
+#[derive(Clone, Debug)]
+pub struct ProgrammeGoal<'a> {
+    /// The programme's name.
+    pub programme: &'a str,
+    /// The rules of which an open episode says that the patient is out of target.
+    pub target_codes: Vec<&'a str>,
+    /// What there must be to tell: of each of these metrics, in the whole days (UTC) of the last `days` before today,
+    /// or if that is one day in the last 24 hours,
+    pub metrics: Vec<Metric>,
+    /// See `metrics`.
+    pub days: u32,
+    /// readings on so many days,
+    pub least_days: u32,
+    /// and so many readings.
+    pub least_readings: i64,
+    /// The rule of silence that knows how often the programme's main metric is expected, and that metric.
+    pub expected: Option<(&'a str, Metric)>,
+}
+
+/// The patients of a programme, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgrammeCount {
+    /// The programme's name.
+    pub programme: String,
+    /// Patients with a rule of the programme in force.
+    pub patients: i64,
+    /// Those with enough readings to tell, and no open episode of a rule that judges the target.
+    pub in_target: i64,
+    /// Those with enough readings to tell, and such an episode.
+    pub out_of_target: i64,
+    /// The others.
+    pub not_enough_data: i64,
+    /// Patients without a reading of the main metric for longer than their plan expects one, to the hour.
+    pub overdue: i64,
+    /// Open episodes of the programme's rules.
+    pub open_alerts: i64,
+}
+
+/// Counts the patients of programmes at a time, all or those who are registered with an organisation. Programmes that
+/// have no patient are left out. Says also until when rollups are complete: readings since then count for what is
+/// overdue, and not yet for whether there are enough.
+pub async fn count_programmes(
+    connection: &mut PgConnection,
+    goals: &[ProgrammeGoal<'_>],
+    organisation: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<(DateTime<Utc>, Vec<ProgrammeCount>), Error> {
+    let failed = |source| Error::new("count the patients of programmes", source);
+    let columns = Columns::of(goals);
+    let today = Bucket::Day.floor(now);
+    let rolled_up_until = sqlx::query_scalar!("SELECT rolled_up_until FROM gate")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let counts = sqlx::query_as!(
+        ProgrammeCount,
+        r#"
+        WITH goal AS MATERIALIZED (
+            SELECT * FROM UNNEST($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::smallint[])
+                AS goal (programme, days, least_days, least_readings, expected_code, expected_metric)
+        ), target AS MATERIALIZED (
+            SELECT * FROM UNNEST($7::text[], $8::text[]) AS target (programme, code)
+        ), needed AS MATERIALIZED (
+            SELECT * FROM UNNEST($9::text[], $10::smallint[]) AS needed (programme, metric)
+        ), cohort AS MATERIALIZED (
+            SELECT rule.programme, rule.patient_id, bool_or(target.code IS NOT NULL) AS has_target
+            FROM care_plan_rule AS rule LEFT JOIN target USING (programme, code)
+            WHERE rule.programme IN (SELECT programme FROM goal)
+                AND rule.valid_from <= $11::timestamptz AND (rule.valid_until IS NULL OR rule.valid_until > $11)
+                AND ($12::bigint IS NULL
+                    OR rule.patient_id IN (SELECT patient_id FROM patient WHERE organisation_id = $12))
+            GROUP BY 1, 2
+        )
+        -- What is asked of each patient is asked by an index, one after the other: how many there are is not known when
+        -- this is planned.
+        SELECT programme AS "programme!", count(*) AS "patients!",
+            count(*) FILTER (WHERE has_target AND enough AND NOT out_of_target) AS "in_target!",
+            count(*) FILTER (WHERE has_target AND enough AND out_of_target) AS "out_of_target!",
+            count(*) FILTER (WHERE NOT (has_target AND enough)) AS "not_enough_data!",
+            count(*) FILTER (WHERE overdue) AS "overdue!", sum(episodes)::bigint AS "open_alerts!"
+        FROM cohort JOIN goal USING (programme)
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(bool_and(stored.days >= goal.least_days AND stored.n >= goal.least_readings), false)
+                AS enough
+            FROM needed CROSS JOIN LATERAL (
+                SELECT count(DISTINCT part.day) AS days, COALESCE(sum(part.n), 0) AS n FROM (
+                    SELECT bucket AS day, n FROM reading_daily
+                    WHERE goal.days > 1 AND patient_id = cohort.patient_id AND metric = needed.metric
+                        AND bucket >= $13::timestamptz - goal.days * INTERVAL '24 hours' AND bucket < $13
+                    UNION ALL
+                    SELECT $13::timestamptz, n FROM reading_hourly
+                    WHERE goal.days = 1 AND patient_id = cohort.patient_id AND metric = needed.metric
+                        AND bucket >= $11::timestamptz - INTERVAL '24 hours' AND bucket <= $11
+                ) AS part (day, n)
+            ) AS stored
+            WHERE needed.programme = goal.programme
+        ) AS of_readings
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS episodes, COALESCE(bool_or(EXISTS (
+                SELECT FROM target WHERE target.programme = rule.programme AND target.code = rule.code
+            )), false) AS out_of_target
+            FROM episode JOIN care_plan_rule AS rule USING (rule_id)
+            WHERE episode.patient_id = cohort.patient_id AND episode.cleared_at IS NULL
+                AND rule.programme = goal.programme
+        ) AS of_episodes
+        CROSS JOIN LATERAL (
+            SELECT EXISTS (
+                SELECT FROM care_plan_rule AS rule
+                WHERE rule.patient_id = cohort.patient_id AND rule.code = goal.expected_code
+                    AND rule.programme = goal.programme
+                    AND rule.valid_from <= $11 AND (rule.valid_until IS NULL OR rule.valid_until > $11)
+                    AND NOT EXISTS (
+                        SELECT FROM reading_hourly
+                        WHERE reading_hourly.patient_id = cohort.patient_id
+                            AND reading_hourly.metric = goal.expected_metric
+                            AND bucket > $11 - INTERVAL '1 hour' - make_interval(
+                                secs => (rule.definition #>> '{condition,expected_every_seconds}')::float8)
+                    )
+                    AND NOT EXISTS (
+                        SELECT FROM reading
+                        WHERE reading.patient_id = cohort.patient_id AND reading.metric = goal.expected_metric
+                            AND time >= $14 AND NOT entered_in_error
+                            AND time >= $11 - INTERVAL '1 hour' - make_interval(
+                                secs => (rule.definition #>> '{condition,expected_every_seconds}')::float8)
+                    )
+            ) AS overdue
+        ) AS of_time
+        GROUP BY programme
+        ORDER BY programme
+        "#,
+        &columns.programmes,
+        &columns.days,
+        &columns.least_days,
+        &columns.least_readings,
+        &columns.expected_codes as &[Option<String>],
+        &columns.expected_metrics as &[Option<i16>],
+        &columns.target_programmes,
+        &columns.target_codes,
+        &columns.needed_programmes,
+        &columns.needed_metrics,
+        now,
+        organisation,
+        today,
+        rolled_up_until
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    Ok((rolled_up_until, counts))
+}
+
+/// Goals, column by column.
+#[derive(Default)]
+struct Columns {
+    programmes: Vec<String>,
+    days: Vec<i32>,
+    least_days: Vec<i32>,
+    least_readings: Vec<i64>,
+    expected_codes: Vec<Option<String>>,
+    expected_metrics: Vec<Option<i16>>,
+    target_programmes: Vec<String>,
+    target_codes: Vec<String>,
+    needed_programmes: Vec<String>,
+    needed_metrics: Vec<i16>,
+}
+
+impl Columns {
+    fn of(goals: &[ProgrammeGoal<'_>]) -> Columns {
+        let mut columns = Columns::default();
+        for goal in goals {
+            let programme = || goal.programme.to_owned();
+            let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
+            columns.programmes.push(programme());
+            columns.days.push(days(goal.days));
+            columns.least_days.push(days(goal.least_days));
+            columns.least_readings.push(goal.least_readings);
+            columns
+                .expected_codes
+                .push(goal.expected.map(|(code, _)| code.to_owned()));
+            columns
+                .expected_metrics
+                .push(goal.expected.map(|(_, metric)| metric.code()));
+            for code in &goal.target_codes {
+                columns.target_programmes.push(programme());
+                columns.target_codes.push((*code).to_owned());
+            }
+            for metric in &goal.metrics {
+                columns.needed_programmes.push(programme());
+                columns.needed_metrics.push(metric.code());
+            }
+        }
+        columns
+    }
+}
