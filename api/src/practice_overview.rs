@@ -18,15 +18,18 @@
 //! only after twice that), as of now and to the hour. `open_alerts` counts the open alerts of the programme's rules.
 
 use axum::Json;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use homeward_alerts::Programme;
 use homeward_alerts::summary::practice::{Goal, goals};
+use homeward_store::access::visible_to;
 use homeward_store::practice::{ProgrammeCount, ProgrammeGoal, count_programmes};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Query, parsed};
+use crate::routes::App;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,15 +60,19 @@ struct OfProgramme {
 }
 
 pub(crate) async fn get(
+    State(app): State<App>,
     exchange: Exchange,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Overview>, ApiError> {
     let now = exchange.now();
     let goals = goals();
     let stored: Vec<ProgrammeGoal<'_>> = goals.iter().map(stored).collect();
-    let mut connection = exchange.connection().await;
+    let held_role = exchange.principal().acts_as.id;
+    let patients = visible_to(&mut *exchange.connection().await, held_role, now).await?;
+    let mut connection = app.connection().await?;
+    let organisation = parameters.organisation;
     let (rolled_up_until, counts) =
-        count_programmes(&mut connection, &stored, parameters.organisation, now).await?;
+        count_programmes(&mut connection, &stored, &patients, organisation, now).await?;
     Ok(Json(Overview {
         organisation: parameters.organisation,
         as_of: now,

@@ -1,7 +1,7 @@
 //! How the patients of each programme are doing, counted.
 
 use chrono::{DateTime, Utc};
-use homeward_record::Metric;
+use homeward_record::{Metric, PatientId};
 use sqlx::PgConnection;
 
 use crate::Error;
@@ -46,12 +46,14 @@ pub struct ProgrammeCount {
     pub open_alerts: i64,
 }
 
-/// Counts the patients of programmes at a time, all or those who are registered with an organisation. Programmes that
-/// have no patient are left out. Says also until when rollups are complete: readings since then count for what is
+/// Counts these patients by programme at a time, all of them or those who are registered with an organisation.
+/// Programmes that have none are left out. For a connection that sees the whole record: row-level security would look
+/// for each row through the list of all whom a role may see. Says also until when rollups are complete: readings since then count for what is
 /// overdue, and not yet for whether there are enough.
 pub async fn count_programmes(
     connection: &mut PgConnection,
     goals: &[ProgrammeGoal<'_>],
+    patients: &[PatientId],
     organisation: Option<i64>,
     now: DateTime<Utc>,
 ) -> Result<(DateTime<Utc>, Vec<ProgrammeCount>), Error> {
@@ -76,6 +78,7 @@ pub async fn count_programmes(
             SELECT rule.programme, rule.patient_id, bool_or(target.code IS NOT NULL) AS has_target
             FROM care_plan_rule AS rule LEFT JOIN target USING (programme, code)
             WHERE rule.programme IN (SELECT programme FROM goal)
+                AND rule.patient_id IN (SELECT UNNEST($15::bigint[]))
                 AND rule.valid_from <= $11::timestamptz AND (rule.valid_until IS NULL OR rule.valid_until > $11)
                 AND ($12::bigint IS NULL
                     OR rule.patient_id IN (SELECT patient_id FROM patient WHERE organisation_id = $12))
@@ -151,7 +154,8 @@ pub async fn count_programmes(
         now,
         organisation,
         today,
-        rolled_up_until
+        rolled_up_until,
+        &patients.iter().map(|patient| patient.0).collect::<Vec<_>>()
     )
     .fetch_all(connection)
     .await
