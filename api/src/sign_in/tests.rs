@@ -92,20 +92,17 @@ async fn with_two_roles(app: &TestApp) -> (i64, [i64; 2]) {
     (account, roles)
 }
 
-/// Action, outcome, actor, stated reason and origin of every row of the log.
+/// Action, outcome, actor, stated reason and origin of a row of the log.
+type Row = (String, String, String, Option<String>, Option<String>);
+
+/// Every row of the log, as a line.
 async fn log(app: &TestApp) -> String {
-    let rows: Vec<(String, String, String, Option<String>, Option<String>)> =
+    let rows: Vec<Row> =
         sqlx::query_as("SELECT action, outcome, actor, reason, origin FROM audit_event ORDER BY sequence")
             .fetch_all(app.pool())
             .await
             .unwrap();
-    let line = |(action, outcome, actor, reason, origin): (
-        String,
-        String,
-        String,
-        Option<String>,
-        Option<String>,
-    )| {
+    let line = |(action, outcome, actor, reason, origin): Row| {
         let rest = [reason, origin]
             .into_iter()
             .flatten()
