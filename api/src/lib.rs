@@ -23,9 +23,10 @@
 //! | `POST /api/v1/alerts/{alert}/close` | puts it away once its condition has cleared |
 //! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
 //! | `POST /api/v1/rules/dry-run` | what rules would have raised: nobody is paged |
+//! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
-//! Everything under `/api` needs a bearer token. Errors are problem documents (RFC 9457). Times are RFC 3339
+//! Everything under `/api` and `/fhir/R4` needs a bearer token, but for `/fhir/R4/metadata`. Errors are problem documents (RFC 9457). Times are RFC 3339
 //! in UTC, values in the stored units of their metrics, named by UCUM codes.
 
 mod access;
@@ -37,6 +38,7 @@ mod care_plan;
 mod corrections;
 mod dry_run;
 mod error;
+mod fhir;
 mod glucose_summary;
 mod health;
 mod metrics;

@@ -22,7 +22,7 @@ use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::serve::ApiState;
 use crate::{
-    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run, fhir,
     glucose_summary, health, metrics, news2, practice_overview, readings, trends,
 };
 
@@ -78,7 +78,7 @@ impl Shared {
     }
 }
 
-/// A route under `/api`.
+/// A route under `/api` or `/fhir`.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
@@ -125,7 +125,7 @@ impl Route {
     }
 }
 
-/// Everything under `/api`, where nothing is answered to somebody who may not do it.
+/// Everything under `/api` and `/fhir`, where nothing is answered to somebody who may not do it.
 #[rustfmt::skip]
 pub(crate) fn api_routes() -> Vec<Route> {
     use Action::*;
@@ -153,6 +153,22 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/break-glass", BreakGlass, break_glass::post),
         Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get),
         Route::post("/api/v1/break-glass/{break_glass}/review", ReviewBreakGlass, break_glass::review::post),
+        Route::get("/fhir/R4/Patient", ReadPatient, fhir::patient::search),
+        Route::get("/fhir/R4/Patient/{patient}", ReadPatient, fhir::patient::read),
+        Route::get("/fhir/R4/Patient/{patient}/$everything", ReadEverything, fhir::everything::get),
+        Route::get("/fhir/R4/Observation", ReadReadings, fhir::observation::search::search),
+        Route::get("/fhir/R4/Observation/$lastn", ReadReadings, fhir::observation::lastn::get),
+        Route::get("/fhir/R4/Observation/$stats", ReadReadings, fhir::observation::stats::get),
+        Route::get("/fhir/R4/Observation/{observation}", ReadReadings, fhir::observation::read::read),
+        Route::get("/fhir/R4/Device", ReadDevices, fhir::device::search),
+        Route::get("/fhir/R4/Device/{device}", ReadDevices, fhir::device::read),
+        Route::get("/fhir/R4/Flag", ReadFlags, fhir::flag::search),
+        Route::get("/fhir/R4/Flag/{alert}", ReadFlags, fhir::flag::read),
+        Route::get("/fhir/R4/DetectedIssue", ReadAlerts, fhir::detected_issue::search),
+        Route::get("/fhir/R4/DetectedIssue/{alert}", ReadAlerts, fhir::detected_issue::read),
+        Route::get("/fhir/R4/CarePlan", ReadCarePlan, fhir::care_plan::search),
+        Route::get("/fhir/R4/CarePlan/{patient}", ReadCarePlan, fhir::care_plan::read),
+        Route::get("/fhir/R4/AuditEvent", ReadAccessLog, fhir::audit_event::search),
     ]
 }
 
@@ -176,11 +192,13 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::get))
+        .route("/fhir/R4/metadata", get(fhir::metadata::get))
         .merge(api)
         .fallback(async || ApiError::NotFound("there is nothing at this path".to_owned()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
+        .layer(from_fn(fhir::outcomes))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())
 }
