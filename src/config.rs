@@ -195,6 +195,11 @@ impl Settings {
         Duration::from_secs(self.stop_within_seconds)
     }
 
+    /// Where others reach the HTTP interface.
+    pub(crate) fn base_url(&self) -> String {
+        self.notifications.link_base.trim_end_matches('/').to_owned()
+    }
+
     /// How receivers are told of alerts.
     pub(crate) fn notifications(&self) -> notify::Config {
         let NotificationSettings {

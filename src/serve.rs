@@ -144,6 +144,7 @@ impl Service {
         let state = ApiState {
             requests: requests_pool,
             pool: api_pool,
+            base_url: settings.base_url(),
             clock: Clock::System,
             ingest_ready: Arc::new(move || match stopping.is_cancelled() {
                 true => Err("it is being stopped".to_owned()),

@@ -150,6 +150,11 @@ fn point(point: homeward_record::Point, figure: Option<f64>) -> Point {
     }
 }
 
+/// What an episode is about, in one sentence.
+pub(crate) fn sentence(episode: &Episode) -> String {
+    text(Definition::parse(&episode.definition).ok().as_ref(), episode)
+}
+
 /// The sentence about an episode. A rule that this version of the code cannot read leaves the values.
 fn text(definition: Option<&Definition>, episode: &Episode) -> String {
     match definition {

@@ -65,6 +65,9 @@ pub(crate) enum ApiError {
     /// The path is there, but not for this method.
     #[error("this path does not answer this method; the Allow header says which it does")]
     Method,
+    /// No answer can be given in the form that was asked for.
+    #[error("{0}")]
+    Form(String),
     /// It took too long.
     #[error("the answer took too long; try again, or ask for less")]
     TimedOut,
@@ -117,6 +120,7 @@ impl ApiError {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Method not allowed",
             ),
+            ApiError::Form(_) => ("not-acceptable", StatusCode::NOT_ACCEPTABLE, "Not in this form"),
             ApiError::TimedOut => ("timed-out", StatusCode::SERVICE_UNAVAILABLE, "Took too long"),
             ApiError::Busy(_) => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Busy at present"),
             ApiError::Store(error) => match error.fault() {
@@ -159,14 +163,17 @@ impl ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What the caller reads. It goes with the response as an extension too, for whoever says it in another form.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
     r#type: String,
     title: &'static str,
     status: u16,
-    detail: String,
+    pub(crate) detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'a str>,
+    pub(crate) parameter: Option<String>,
+    #[serde(skip)]
+    pub(crate) kind: &'static str,
 }
 
 impl IntoResponse for ApiError {
@@ -182,9 +189,10 @@ impl IntoResponse for ApiError {
             status: status.as_u16(),
             detail: self.detail(),
             parameter: match &self {
-                ApiError::Parameter { parameter, .. } => Some(parameter),
+                ApiError::Parameter { parameter, .. } => Some(parameter.clone()),
                 _ => None,
             },
+            kind,
         };
         let body = serde_json::to_vec(&problem).expect("a problem is plain text and numbers");
         let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
@@ -192,6 +200,7 @@ impl IntoResponse for ApiError {
         if let Some((name, value)) = self.header(status) {
             response.headers_mut().insert(name, value);
         }
+        response.extensions_mut().insert(problem);
         response
     }
 }

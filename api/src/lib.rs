@@ -28,9 +28,10 @@
 //! | `POST /api/v1/session/role` | picks the role in which to act |
 //! | `POST /api/v1/account/password` | chooses another password |
 //! | `POST`, `PUT`, `DELETE /api/v1/account/second-factor` | offers a second factor, takes it, and gives it up |
+//! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
-//! Everything else under `/api` needs a bearer token, or a session in which a role is picked. Errors are problem
+//! Everything else under `/api` and `/fhir/R4` needs a bearer token, or a session in which a role is picked. Errors are problem
 //! documents (RFC 9457). Times are RFC 3339 in UTC, values in the stored units of their metrics, named by UCUM codes.
 
 mod access;
@@ -42,6 +43,7 @@ mod care_plan;
 mod corrections;
 mod dry_run;
 mod error;
+mod fhir;
 mod glucose_summary;
 mod health;
 mod metrics;

@@ -23,7 +23,7 @@ use crate::error::ApiError;
 use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, admit};
 use crate::{
-    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run, fhir,
     glucose_summary, health, metrics, news2, practice_overview, readings, sign_in, trends,
 };
 
@@ -82,7 +82,7 @@ impl Shared {
     }
 }
 
-/// A route under `/api`.
+/// A route under `/api` or `/fhir`.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
@@ -129,7 +129,7 @@ impl Route {
     }
 }
 
-/// Everything under `/api`, where nothing is answered to somebody who may not do it.
+/// Everything under `/api` and `/fhir`, where nothing is answered to somebody who may not do it.
 #[rustfmt::skip]
 pub(crate) fn api_routes() -> Vec<Route> {
     use Action::*;
@@ -157,6 +157,22 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/break-glass", BreakGlass, break_glass::post),
         Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get),
         Route::post("/api/v1/break-glass/{break_glass}/review", ReviewBreakGlass, break_glass::review::post),
+        Route::get("/fhir/R4/Patient", ReadPatient, fhir::patient::search),
+        Route::get("/fhir/R4/Patient/{patient}", ReadPatient, fhir::patient::read),
+        Route::get("/fhir/R4/Patient/{patient}/$everything", ReadEverything, fhir::everything::get),
+        Route::get("/fhir/R4/Observation", ReadReadings, fhir::observation::search::search),
+        Route::get("/fhir/R4/Observation/$lastn", ReadReadings, fhir::observation::lastn::get),
+        Route::get("/fhir/R4/Observation/$stats", ReadReadings, fhir::observation::stats::get),
+        Route::get("/fhir/R4/Observation/{observation}", ReadReadings, fhir::observation::read::read),
+        Route::get("/fhir/R4/Device", ReadDevices, fhir::device::search),
+        Route::get("/fhir/R4/Device/{device}", ReadDevices, fhir::device::read),
+        Route::get("/fhir/R4/Flag", ReadFlags, fhir::flag::search),
+        Route::get("/fhir/R4/Flag/{alert}", ReadFlags, fhir::flag::read),
+        Route::get("/fhir/R4/DetectedIssue", ReadAlerts, fhir::detected_issue::search),
+        Route::get("/fhir/R4/DetectedIssue/{alert}", ReadAlerts, fhir::detected_issue::read),
+        Route::get("/fhir/R4/CarePlan", ReadCarePlan, fhir::care_plan::search),
+        Route::get("/fhir/R4/CarePlan/{patient}", ReadCarePlan, fhir::care_plan::read),
+        Route::get("/fhir/R4/AuditEvent", ReadAccessLog, fhir::audit_event::search),
     ]
 }
 
@@ -178,6 +194,7 @@ pub(crate) fn open_routes() -> Vec<OpenRoute> {
         route(Method::GET, "/healthz", Nothing, get(health::alive)),
         route(Method::GET, "/readyz", Nothing, get(health::ready)),
         route(Method::GET, "/metrics", Nothing, get(metrics::get)),
+        route(Method::GET, "/fhir/R4/metadata", Nothing, get(fhir::metadata::get)),
         route(Method::POST, "/api/v1/sign-in", Nothing, post(sign_in::post)),
         route(Method::GET, "/api/v1/session", Session, get(sign_in::session::get)),
         route(Method::DELETE, "/api/v1/session", Session, delete(sign_in::sign_out::delete)),
@@ -214,6 +231,7 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
+        .layer(from_fn(fhir::outcomes))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())
 }

@@ -44,6 +44,8 @@ pub struct ApiState {
     pub requests: PgPool,
     /// Connections that see all of it, for what is no request's alone; one of them is kept to listen for alerts.
     pub pool: PgPool,
+    /// Where others reach the interface, without a slash at its end: `https://homeward.example`.
+    pub base_url: String,
     /// Where the time comes from.
     pub clock: Clock,
     /// Whether readings are being taken; else why not, in words for whoever runs the process.

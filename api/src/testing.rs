@@ -13,7 +13,9 @@ use futures_util::StreamExt;
 use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
 use homeward_store::access::{NewRole, Role, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
-use homeward_store::admin::{NewPatient, NewRule, add_patients, add_token, secret_hash, set_rules};
+use homeward_store::admin::{
+    NewDevice, NewPatient, NewRule, add_devices, add_patients, add_token, secret_hash, set_rules,
+};
 use homeward_store::testing::TestDatabase;
 use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -294,6 +296,18 @@ impl TestApp {
         add_patients(&mut connection, &[new]).await.unwrap()[0]
     }
 
+    /// Adds a cuff that has measured a patient since the first of the month; the first has the number 10001.
+    pub(crate) async fn add_device(&self, patient: PatientId) -> DeviceId {
+        let new = NewDevice {
+            kind: "cuff",
+            secret: "a secret",
+            utc_offset_minutes: 0,
+            patient,
+            from: at("2026-11-01T00:00:00Z"),
+        };
+        add_devices(&mut *self.connection().await, &[new]).await.unwrap()[0]
+    }
+
     /// Stores readings of a device, as a lane does.
     pub(crate) async fn store(
         &self,
@@ -443,6 +457,7 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
     ApiState {
         requests: database.pool_for_requests(),
         pool: database.pool().clone(),
+        base_url: "https://homeward.example".to_owned(),
         clock: Clock::Fixed(now()),
         ingest_ready: Arc::new(|| Ok(())),
         render_metrics: Arc::new(move || metrics.render()),

@@ -11,7 +11,9 @@ use sqlx::PgConnection;
 
 use crate::Error;
 
-pub use follow::{Transition, TransitionListener, latest_transition, transitions_after, transitions_of};
+pub use follow::{
+    Transition, TransitionListener, latest_transition, transitions_after, transitions_of, transitions_of_each,
+};
 
 /// Where an episode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,12 @@
 /// What a request does. Each route names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Action {
+    /// Reads who a patient is.
+    ReadPatient,
+    /// Reads which devices measure a patient.
+    ReadDevices,
+    /// Reads the whole record, to hand it on.
+    ReadEverything,
     /// Reads readings, trends and summaries.
     ReadReadings,
     /// Counts patients by programme, and names none.
@@ -17,6 +23,8 @@ pub(crate) enum Action {
     TryRules,
     /// Reads alerts, or follows them.
     ReadAlerts,
+    /// Reads what somebody at the bedside has to know.
+    ReadFlags,
     /// Acknowledges, assigns, comments, snoozes or closes an alert.
     WorkOnAlerts,
     /// Reads who has seen a record.
@@ -37,7 +45,11 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 11] = [
+    pub(crate) const ALL: [Action; 15] = [
+        Action::ReadPatient,
+        Action::ReadDevices,
+        Action::ReadEverything,
+        Action::ReadFlags,
         Action::ReadReadings,
         Action::ReadOverview,
         Action::CorrectReadings,
@@ -54,6 +66,10 @@ impl Action {
     /// The name in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Action::ReadPatient => "read_patient",
+            Action::ReadDevices => "read_devices",
+            Action::ReadEverything => "read_everything",
+            Action::ReadFlags => "read_flags",
             Action::ReadReadings => "read_readings",
             Action::ReadOverview => "read_overview",
             Action::CorrectReadings => "correct_readings",
@@ -71,6 +87,11 @@ impl Action {
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {
+            Action::ReadPatient => ("Patient", false),
+            Action::ReadDevices => ("Device", false),
+            // Only a scope of all resources includes that.
+            Action::ReadEverything => ("*", false),
+            Action::ReadFlags => ("Flag", false),
             Action::ReadReadings | Action::ReadOverview => ("Observation", false),
             Action::CorrectReadings => ("Observation", true),
             Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
@@ -87,6 +108,16 @@ impl Action {
 /// What an action of the log means, in words for the patient: what somebody did, and what somebody tried to do.
 pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
     match action {
+        "read_patient" => ("looked at your details", "look at your details"),
+        "read_devices" => (
+            "looked at which devices measure you",
+            "look at which devices measure you",
+        ),
+        "read_everything" => (
+            "took a copy of your whole record",
+            "take a copy of your whole record",
+        ),
+        "read_flags" => ("looked at your alerts", "look at your alerts"),
         "read_readings" => ("looked at your readings", "look at your readings"),
         "correct_readings" => (
             "marked one of your readings as wrong",

@@ -17,7 +17,7 @@ use homeward_store::audit::{self, AuditEntry};
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
 
-use super::may::{Decide, Denied, may};
+use super::may::{Decide, Denied};
 use super::{Action, Principal};
 use crate::error::ApiError;
 use crate::request::Path;
@@ -34,6 +34,7 @@ pub(crate) struct Exchange(Arc<Inner>);
 struct Inner {
     principal: Principal,
     action: Action,
+    decide: Decide,
     now: DateTime<Utc>,
     target: String,
     origin: Option<String>,
@@ -46,6 +47,8 @@ struct Inner {
 struct Noted {
     patients: BTreeSet<PatientId>,
     reason: Option<String>,
+    /// There turned out to be no reason on file.
+    refused: bool,
 }
 
 impl Exchange {
@@ -90,10 +93,33 @@ impl Exchange {
 
     /// Makes sure that the caller may do to this patient what the request does, and notes the patient.
     pub(crate) async fn require(&self, patient: PatientId) -> Result<(), ApiError> {
+        match self.turn_to(patient).await? {
+            true => Ok(()),
+            false => Err(refusal(Denied::NoReason, Some(patient))),
+        }
+    }
+
+    /// Makes sure that the caller may do to this patient what the request does, and notes the patient: from then on
+    /// the transaction sees nobody else. `false`: there is no reason on file, so that to the caller there is no such
+    /// patient; the log says that it was refused, also where the answer is a success.
+    pub(crate) async fn turn_to(&self, patient: PatientId) -> Result<bool, ApiError> {
         let held_role = self.0.principal.acts_as.id;
-        let basis = basis_for(&mut *self.connection().await, held_role, patient, self.0.now).await?;
+        let mut connection = self.connection().await;
+        let basis = basis_for(&mut connection, held_role, patient, self.0.now).await?;
         self.note_patients([patient]);
-        may(&self.0.principal, self.0.action, Some(basis)).map_err(|denied| refusal(denied, Some(patient)))
+        match (self.0.decide)(&self.0.principal, self.0.action, Some(basis)) {
+            Ok(()) => {
+                act_as(&mut connection, held_role, Some(patient), self.0.now).await?;
+                Ok(true)
+            }
+            Err(denied) => {
+                self.noted().refused = true;
+                match denied {
+                    Denied::NoReason => Ok(false),
+                    denied => Err(refusal(denied, Some(patient))),
+                }
+            }
+        }
     }
 
     fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
@@ -106,15 +132,33 @@ impl Exchange {
 
     /// Writes down what was done, and commits it.
     async fn conclude(&self) -> Result<(), ApiError> {
-        let Some(mut transaction) = self.take().await else {
+        match self.take().await {
+            Some(transaction) => self.write_down(transaction).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes what the handler has begun, and writes down that it was refused, if that is so.
+    async fn give_up(&self, app: &App) -> Result<(), ApiError> {
+        // Rolled back by its end.
+        drop(self.take().await);
+        if !self.noted().refused {
             return Ok(());
-        };
-        let Noted { patients, reason } = std::mem::take(&mut *self.noted());
+        }
+        self.write_down(app.begin().await?).await
+    }
+
+    async fn write_down(&self, mut transaction: Transaction<'static, Postgres>) -> Result<(), ApiError> {
+        let Noted {
+            patients,
+            reason,
+            refused,
+        } = std::mem::take(&mut *self.noted());
         let entry = AuditEntry {
             held_role: Some(self.0.principal.acts_as.id),
             actor: &self.0.principal.name,
             action: self.0.action.name(),
-            done: true,
+            done: !refused,
             target: &self.0.target,
             patients: &patients.into_iter().collect::<Vec<_>>(),
             reason: reason.as_deref(),
@@ -178,13 +222,14 @@ pub(crate) async fn pass(
     let exchange = Exchange(Arc::new(Inner {
         principal,
         action,
+        decide,
         now,
         target,
         origin,
         transaction: AsyncMutex::new(Some(transaction)),
         noted: Mutex::new(Noted {
             patients: patient.into_iter().collect(),
-            reason: None,
+            ..Noted::default()
         }),
     }));
     parts.extensions.insert(exchange.clone());
@@ -192,8 +237,7 @@ pub(crate) async fn pass(
     if response.status().is_success() {
         exchange.conclude().await?;
     } else {
-        // Rolled back by its end.
-        drop(exchange.take().await);
+        exchange.give_up(&app).await?;
     }
     Ok(response.into_response())
 }

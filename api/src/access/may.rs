@@ -23,9 +23,13 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         PrivacyOfficer,
     };
     match action {
-        Action::ReadReadings | Action::ReadCarePlan | Action::ReadAlerts => {
-            !matches!(role, PrivacyOfficer | Administrator)
-        }
+        Action::ReadPatient
+        | Action::ReadDevices
+        | Action::ReadEverything
+        | Action::ReadReadings
+        | Action::ReadCarePlan
+        | Action::ReadAlerts
+        | Action::ReadFlags => !matches!(role, PrivacyOfficer | Administrator),
         Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
         Action::CorrectReadings | Action::WorkOnAlerts => {
             matches!(role, CareTeamMember | CareTeamLead | GpClinician | Integrator)

@@ -1,6 +1,6 @@
 //! Who calls, what they may do, and that it is written down.
 //!
-//! Every route under `/api` has an [`Action`] and passes [`exchange::pass`]: it finds out who calls, asks [`may`] — the one
+//! Every route under `/api` and `/fhir` has an [`Action`] and passes [`exchange::pass`]: it finds out who calls, asks [`may`] — the one
 //! place that decides — and lets the handler work in a transaction that sees only whom the caller may see. When the
 //! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
 //! answered; when it has not, nothing has happened.
@@ -17,6 +17,8 @@ mod tests;
 
 pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, Origin, pass};
+#[cfg(test)]
+pub(crate) use may::does;
 pub(crate) use may::{Decide, may};
 pub(crate) use principal::Principal;
 pub(crate) use session::{SESSION_COOKIE, from_our_page, secret_of, session_of};

@@ -3,7 +3,7 @@
 mod signed_in;
 
 use axum::http::{Method, StatusCode};
-use homeward_record::{DeviceId, Metric, PatientId};
+use homeward_record::{Metric, PatientId};
 use homeward_store::access::{Role, act_as, basis_for, default_team, enrol, visible_to};
 use homeward_store::admin::{add_organisation, add_token};
 use homeward_store::audit;
@@ -17,7 +17,7 @@ use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 23] = [
+const TABLE: [(&str, &str, &str); 39] = [
     ("GET", "/api/v1/patients/{patient}/trends/{type}", "PMLCG..I"),
     ("GET", "/api/v1/patients/{patient}/readings", "PMLCG..I"),
     ("GET", "/api/v1/patients/{patient}/glucose-summary", "PMLCG..I"),
@@ -53,6 +53,22 @@ const TABLE: [(&str, &str, &str); 23] = [
     ("POST", "/api/v1/break-glass", ".MLC...."),
     ("GET", "/api/v1/break-glass", ".....O.."),
     ("POST", "/api/v1/break-glass/{break_glass}/review", ".....O.."),
+    ("GET", "/fhir/R4/Patient", "PMLCG..I"),
+    ("GET", "/fhir/R4/Patient/{patient}", "PMLCG..I"),
+    ("GET", "/fhir/R4/Patient/{patient}/$everything", "PMLCG..I"),
+    ("GET", "/fhir/R4/Observation", "PMLCG..I"),
+    ("GET", "/fhir/R4/Observation/$lastn", "PMLCG..I"),
+    ("GET", "/fhir/R4/Observation/$stats", "PMLCG..I"),
+    ("GET", "/fhir/R4/Observation/{observation}", "PMLCG..I"),
+    ("GET", "/fhir/R4/Device", "PMLCG..I"),
+    ("GET", "/fhir/R4/Device/{device}", "PMLCG..I"),
+    ("GET", "/fhir/R4/Flag", "PMLCG..I"),
+    ("GET", "/fhir/R4/Flag/{alert}", "PMLCG..I"),
+    ("GET", "/fhir/R4/DetectedIssue", "PMLCG..I"),
+    ("GET", "/fhir/R4/DetectedIssue/{alert}", "PMLCG..I"),
+    ("GET", "/fhir/R4/CarePlan", "PMLCG..I"),
+    ("GET", "/fhir/R4/CarePlan/{patient}", "PMLCG..I"),
+    ("GET", "/fhir/R4/AuditEvent", "P....O.."),
 ];
 
 fn may_use(method: &Method, path: &str, role: Role) -> bool {
@@ -89,8 +105,9 @@ impl Ward {
         let unknown = app.add_patient_of(None, Some(others)).await;
         for patient in [known, unknown] {
             let rule = app.add_rule(patient).await;
+            let device = app.add_device(patient).await;
             let reading = (Metric::HeartRate, at("2026-11-22T11:00:00Z"), 72.0);
-            app.store(patient, DeviceId(10_001), &[reading]).await;
+            app.store(patient, device, &[reading]).await;
             app.raise(patient, rule, "high", false).await;
         }
         Ward {
@@ -114,8 +131,13 @@ impl Ward {
     }
 }
 
+/// A path with a patient's number; and that of the patient's alert, which says whose device it is as well.
 fn filled(path: &str, patient: i64, alert: i64) -> String {
+    let device = 10_000 + alert;
+    let observation = format!("{patient}-{device}-1-1795345200000000");
     path.replace("{patient}", &patient.to_string())
+        .replace("{observation}", &observation)
+        .replace("{device}", &device.to_string())
         .replace("{alert}", &alert.to_string())
         .replace("{type}", "heart_rate")
         .replace("{code}", "glucose-very-low")
@@ -161,7 +183,8 @@ async fn invariant_8_without_a_reason_on_file_a_patient_is_not_there() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::PrivacyOfficer) {
         let token = ward.token_of(role).await;
         let routes = api_routes();
-        let of_one = |path: &str| path.contains("{patient}") || path.contains("{alert}");
+        let named = ["{patient}", "{alert}", "{observation}", "{device}"];
+        let of_one = |path: &str| named.iter().any(|name| path.contains(name));
         for route in routes
             .iter()
             .filter(|route| of_one(route.path) && does(role, route.action))
@@ -227,6 +250,24 @@ async fn invariant_8_row_level_security_holds_when_nobody_asks_for_a_reason() {
                 }
                 _ => assert_eq!(status, StatusCode::NOT_FOUND, "{role} {path}"),
             }
+        }
+        // Whoever asks by FHIR finds nothing either. An administrator may know of a patient and of a device, and of
+        // nothing that was measured.
+        for route in api_routes()
+            .iter()
+            .filter(|route| route.path.starts_with("/fhir"))
+        {
+            let path = filled(route.path, ward.unknown.0, 2);
+            let asked = format!("{path}?patient={}&code=8867-4", ward.unknown);
+            let answer = ward.app.send_as(&token, &Method::GET, &asked, None).await;
+            let knows =
+                role == Role::Administrator && (path.contains("/Device") || path.contains("/Patient"));
+            let secrets = match knows {
+                true => &["72.0", "glucose-very-low"][..],
+                false => &["72.0", "glucose-very-low", "9990000107", "\"Device\""],
+            };
+            let found = secrets.iter().find(|secret| answer.body.contains(**secret));
+            assert_eq!(found, None, "{role} {path}: {}", answer.body);
         }
         for path in ["/api/v1/alerts/2", "/api/v1/alerts/2/acknowledge"] {
             let method = if path.ends_with('2') {

@@ -136,7 +136,7 @@ pub(super) const MEAL_CONTEXT: (&str, &str) = ("8417864", "MDC_CTXT_GLU_MEAL");
 pub(super) const CONTROL_LOCATION: &str = "8417860";
 
 /// What glucose was measured in: the record's word, MDC code and display.
-const SAMPLES: [(&str, &str, &str); 9] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 9] = [
     ("capillary_blood", "160184", "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD"),
     ("capillary_plasma", "160188", "MDC_CONC_GLU_CAPILLARY_PLASMA"),
     ("venous_blood", "160192", "MDC_CONC_GLU_VENOUS_WHOLEBLOOD"),

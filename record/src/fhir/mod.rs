@@ -24,6 +24,7 @@ mod observation;
 mod patient;
 #[cfg(test)]
 mod round_trip;
+mod search;
 mod server;
 mod summary;
 #[cfg(test)]
@@ -33,9 +34,11 @@ pub use self::audit::{Access, AccessKind, AccessReason, Origin, Source, audit_ev
 pub use self::care::{CarePlan, Consent, DataUse, PlannedRule, care_plan, consent};
 pub use self::episode::{Episode, EpisodeAction, EpisodeState, Urgency, detected_issue, flag};
 pub use self::observation::{
-    Interpretation, ObservationId, Observed, ParseObservationIdError, Status, observations,
+    Interpretation, OBSERVATION_CATEGORY, ObservationId, Observed, ParseObservationIdError, Status,
+    category_of, observations,
 };
 pub use self::patient::{Device, Patient, Verification, device, device_metric, patient};
+pub use self::search::{Coded, Statistic, Statistics, coded, statistics};
 pub use self::server::{
     Capabilities, Issue, Page, Passport, ServedType, capability_statement, collection, operation_outcome,
     passport, searchset,

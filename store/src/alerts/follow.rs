@@ -52,6 +52,32 @@ pub async fn transitions_of(
     .map_err(|source| Error::new("read an episode's transitions", source))
 }
 
+/// Everything that happened to each of some episodes, in order.
+pub async fn transitions_of_each(
+    connection: &mut PgConnection,
+    episodes: &[EpisodeId],
+) -> Result<Vec<(EpisodeId, Transition)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT episode_id, transition_id, kind, at, actor, detail FROM episode_transition
+         WHERE episode_id = ANY ($1) ORDER BY transition_id",
+        &episodes.iter().map(|episode| episode.0).collect::<Vec<_>>()
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read the transitions of episodes", source))?;
+    let transitions = rows.into_iter().map(|row| {
+        let transition = Transition {
+            id: row.transition_id,
+            kind: row.kind,
+            at: row.at,
+            actor: row.actor,
+            detail: row.detail,
+        };
+        (EpisodeId(row.episode_id), transition)
+    });
+    Ok(transitions.collect())
+}
+
 /// The transitions after a number, in their order, at most `limit` of them. Each comes with its episode as that
 /// stands now, which may be later than the transition.
 pub async fn transitions_after(

@@ -11,10 +11,11 @@ use crate::sign_in::Needs;
 use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
-const OPEN: [(&str, &str, Needs); 11] = [
+const OPEN: [(&str, &str, Needs); 12] = [
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/metrics", Needs::Nothing),
+    ("GET", "/fhir/R4/metadata", Needs::Nothing),
     ("POST", "/api/v1/sign-in", Needs::Nothing),
     ("GET", "/api/v1/session", Needs::Session),
     ("DELETE", "/api/v1/session", Needs::Session),

@@ -10,7 +10,8 @@ use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressur
 use super::{CAUTION, ObservationId, READING_CONTEXT};
 use crate::{Context, DeviceId, Metric, PatientId, Reading};
 
-const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
+/// The code system of the categories of Observations.
+pub const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 
@@ -103,7 +104,7 @@ fn is_of_panel(metric: Metric) -> bool {
 fn single(one: &Observed<'_>) -> Json {
     let reading = one.reading;
     let code = code_of(reading.metric, reading.context.sample.as_deref());
-    let mut resource = frame(one, code, category(reading.metric));
+    let mut resource = frame(one, code, category_of(reading.metric));
     let (element, value) = value(reading);
     resource[element] = value;
     if let Some(interpretation) = one.interpretation {
@@ -166,7 +167,7 @@ fn frame(one: &Observed<'_>, code: Json, category: &str) -> Json {
         "resourceType": "Observation",
         "id": id.to_string(),
         "status": status,
-        "category": [{"coding": [{"system": CATEGORY, "code": category}]}],
+        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": category}]}],
         "code": code,
         "subject": {"reference": format!("Patient/{}", one.patient)},
         "issued": instant(one.received_at),
@@ -231,7 +232,8 @@ fn value(reading: &Reading) -> (&'static str, Json) {
     }
 }
 
-fn category(metric: Metric) -> &'static str {
+/// The category under which a metric's readings are written.
+pub fn category_of(metric: Metric) -> &'static str {
     match metric {
         Metric::Glucose => "laboratory",
         Metric::Steps => "activity",

@@ -1,0 +1,34 @@
+//! FHIR R4 under `/fhir/R4`: the record for other systems. `GET /fhir/R4/metadata` says what there is.
+//!
+//! | interaction | answers |
+//! |---|---|
+//! | `GET metadata` | the CapabilityStatement; the one that needs no token |
+//! | `GET Patient/{id}`, `Patient?identifier&name&_id` | who a patient is |
+//! | `GET Patient/{id}/$everything?start&end` | the patient passport: a document with the whole record |
+//! | `GET Observation/{id}`, `Observation?patient&code&category&date&status` | readings; blood pressure as a panel |
+//! | `GET Observation/$lastn?patient&max`, `Observation/$stats?subject&code&statistic&period` | the latest, and figures |
+//! | `GET Device/{id}`, `Device?patient` | what measures a patient |
+//! | `GET Flag/{id}`, `Flag?patient`, `DetectedIssue/{id}`, `DetectedIssue?patient` | episodes |
+//! | `GET CarePlan/{id}`, `CarePlan?patient` | the rules in force |
+//! | `GET AuditEvent?patient` | who has seen or changed the record |
+//!
+//! A search is about one patient, but for those of patients, which find whom the caller may see. Who may not see a
+//! patient gets what one gets of a patient who does not exist: an empty Bundle. Errors are OperationOutcomes. Unknown
+//! search parameters are left out of the search and of its self link, or refused where the request says
+//! `Prefer: handling=strict`.
+
+mod answer;
+pub(crate) mod audit_event;
+pub(crate) mod care_plan;
+pub(crate) mod device;
+mod episodes;
+pub(crate) mod everything;
+pub(crate) mod metadata;
+pub(crate) mod observation;
+mod parameters;
+pub(crate) mod patient;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::outcomes;
+pub(crate) use episodes::{detected_issue, flag};
