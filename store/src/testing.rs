@@ -229,7 +229,7 @@ mod tests {
             .await
             .unwrap();
         let (tables, foreign): (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE relname = 'reading'), count(*) FILTER (WHERE relname = 'only_here')
+            "SELECT count(*) FILTER (WHERE relname = 'reading' AND relkind = 'r'), count(*) FILTER (WHERE relname = 'only_here')
              FROM pg_class",
         )
         .fetch_one(other.pool())
