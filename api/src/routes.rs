@@ -238,7 +238,8 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
 
 /// What is said of patients stays in no cache.
 async fn keep_private(request: Request, next: Next) -> Response {
-    let private = request.uri().path().starts_with("/api/");
+    let path = request.uri().path();
+    let private = path.starts_with("/api/") || path.starts_with("/fhir/");
     let mut response = next.run(request).await;
     if !private {
         return response;

@@ -621,7 +621,7 @@ async fn what_goes_wrong_is_an_outcome() {
     AuditEvent?patient=1001: 403 forbidden nobody in your role may do this
     Medication/1: 404 not-found there is nothing at this path
     POST: 405 not-supported this path does not answer this method; the Allow header says which it does
-    nobody: 401 login send a token: Authorization: Bearer <token>
+    nobody: 401 login sign in, or send a token: Authorization: Bearer <token>
     "#);
 }
 
