@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use homeward_alerts::plans::copy_programme;
-use homeward_alerts::{Programme, notify};
+use homeward_alerts::{Programme, notify, outgoing};
 use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
 use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewToken};
 use homeward_store::{access, audit};
@@ -264,8 +264,8 @@ pub(crate) enum Severity {
     Info,
 }
 
-fn webhook(url: &str) -> Result<String, notify::UrlError> {
-    notify::check_url(url)?;
+fn webhook(url: &str) -> Result<String, outgoing::UrlError> {
+    outgoing::check_url(url)?;
     Ok(url.to_owned())
 }
 

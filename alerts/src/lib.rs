@@ -19,6 +19,7 @@ mod kinds;
 mod limit;
 pub mod notify;
 mod observation;
+pub mod outgoing;
 mod parse;
 pub mod plans;
 mod programme;

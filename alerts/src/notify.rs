@@ -23,14 +23,13 @@ use homeward_store::{Error, PgPool};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::outgoing::{Caller, SetupError};
 use email::Mailer;
 use message::Links;
 use rate::Turn;
-use webhook::Webhooks;
 
 pub use email::{AddressError, MailError, check_address};
 pub use message::LinkError;
-pub use webhook::{UrlError, WebhookSetupError, check_url};
 
 /// How many receivers are served at a time: one that does not answer holds up one of them for no longer than
 /// [`SEND_WITHIN`].
@@ -77,7 +76,7 @@ pub enum ConfigError {
     Mail(#[from] MailError),
     /// No TLS connection can be made.
     #[error("webhooks cannot be called")]
-    Webhooks(#[from] WebhookSetupError),
+    Webhooks(#[from] SetupError),
 }
 
 /// Why a message did not go out.
@@ -98,7 +97,7 @@ enum SendError {
 pub struct Notifier {
     pool: PgPool,
     links: Links,
-    webhooks: Webhooks,
+    caller: Caller,
     mailer: Option<Mailer>,
 }
 
@@ -115,7 +114,7 @@ impl Notifier {
         Ok(Notifier {
             pool,
             links: Links::new(&config.link_base)?,
-            webhooks: Webhooks::new()?,
+            caller: Caller::new()?,
             mailer: Mailer::new(config.smtp_url.as_deref(), config.from.as_deref())?,
         })
     }
@@ -217,10 +216,7 @@ impl Notifier {
             Channel::Webhook { secret } => {
                 let body = message::json(message, &self.links, now);
                 let signature = signature::header(secret, now, body.as_bytes());
-                Ok(self
-                    .webhooks
-                    .post(&receiver.address, message.id, &signature, body)
-                    .await?)
+                Ok(webhook::post(&self.caller, &receiver.address, message.id, &signature, body).await?)
             }
             Channel::Email => {
                 let mailer = self.mailer.as_ref().ok_or(SendError::NoMailServer)?;
