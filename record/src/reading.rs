@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Metric;
 
@@ -20,7 +21,7 @@ pub struct Reading {
 }
 
 /// One measured value on its own: a reading that an episode names.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// What was measured.
@@ -33,7 +34,7 @@ pub struct Point {
 
 /// What a device says about a measurement beside its value. Fields that do not apply are absent, also in
 /// JSON, where the whole is an object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
     /// Beginning of the interval that a count covers.
@@ -55,7 +56,7 @@ pub struct Context {
 
 /// How it was with the patient during a measurement, in the words of the Open mHealth schemas. Few devices
 /// say any of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Circumstances {
     /// Posture: `sitting`, `lying down`, …

@@ -10,11 +10,13 @@ use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use crate::Error;
 
 /// What somebody is to the patients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum Role {
     /// A patient, who sees the own record and those of whom they are a proxy.
     Patient,
@@ -261,7 +263,7 @@ pub async fn end_enrolment(
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let ended = sqlx::query!(
-        "UPDATE enrolment SET ended_at = $4, ended_by = $3
+        "UPDATE enrolment SET ended_at = GREATEST($4, enrolled_at), ended_by = $3
          WHERE patient_id = $1 AND organisation_id = $2 AND ended_at IS NULL",
         patient.0,
         organisation,

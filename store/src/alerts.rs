@@ -2,12 +2,13 @@
 
 mod follow;
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use homeward_record::{EpisodeId, Metric, PatientId, Point, RuleId};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Error;
 
@@ -119,8 +120,8 @@ pub struct Figures {
     pub worst: Option<f64>,
 }
 
-/// Which episodes to list.
-#[derive(Clone, Debug, PartialEq)]
+/// Which episodes to list: of the statuses and severities that are named, what else is asked.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EpisodeFilter {
     /// Those that stand so.
     pub statuses: Vec<EpisodeStatus>,
@@ -130,8 +131,33 @@ pub struct EpisodeFilter {
     pub patient: Option<PatientId>,
     /// Those that are late, or those that are not.
     pub late: Option<bool>,
-    /// Those raised before this one.
-    pub before: Option<EpisodeId>,
+    /// Those whose rule was taken from this programme.
+    pub programme: Option<String>,
+    /// Those that are somebody's business, or nobody's.
+    pub assigned: Option<Assigned>,
+    /// In which order.
+    pub order: EpisodeOrder,
+    /// Those after this one, in that order.
+    pub after: Option<EpisodeId>,
+}
+
+/// Whose business an episode is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assigned {
+    /// Somebody's, by name.
+    To(String),
+    /// Nobody's yet.
+    ToNobody,
+}
+
+/// In which order episodes are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EpisodeOrder {
+    /// The latest raised first.
+    #[default]
+    Latest,
+    /// The most severe first, and of these the one that was raised first: who has waited longest.
+    Urgency,
 }
 
 /// One episode; `None` when there is none of this number.
@@ -142,36 +168,72 @@ pub async fn find_episode(
     Ok(load_episodes(connection, &[episode.0]).await?.pop())
 }
 
-/// Lists episodes, the latest raised first.
+/// Lists episodes in the order of the filter.
 pub async fn list_episodes(
     connection: &mut PgConnection,
     filter: &EpisodeFilter,
     limit: i64,
 ) -> Result<Vec<Episode>, Error> {
+    let ids: Vec<i64> = asking_for(filter, limit)
+        .build_query_scalar()
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|source| Error::new("list episodes", source))?;
+    let mut episodes = load_episodes(connection, &ids).await?;
+    let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    episodes.sort_by_key(|episode| place.get(&episode.id.0).copied());
+    Ok(episodes)
+}
+
+/// The query for the numbers of the episodes that a filter lets through. It says no more than is asked, so that each
+/// question can have its own index.
+fn asking_for(filter: &EpisodeFilter, limit: i64) -> QueryBuilder<Postgres> {
     let statuses: Vec<String> = filter
         .statuses
         .iter()
         .map(|status| status.as_str().to_owned())
         .collect();
-    let ids = sqlx::query_scalar!(
-        "SELECT episode_id FROM episode
-         WHERE status = ANY ($1) AND severity = ANY ($2)
-             AND ($3::bigint IS NULL OR patient_id = $3)
-             AND ($4::boolean IS NULL OR late = $4)
-             AND ($5::bigint IS NULL OR episode_id < $5)
-         ORDER BY episode_id DESC
-         LIMIT $6",
-        &statuses,
-        &filter.severities,
-        filter.patient.map(|patient| patient.0),
-        filter.late,
-        filter.before.map(|episode| episode.0),
-        limit
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(|source| Error::new("list episodes", source))?;
-    load_episodes(connection, &ids).await
+    let mut query = QueryBuilder::new("SELECT episode_id FROM episode WHERE status = ANY (");
+    query.push_bind(statuses);
+    query
+        .push(") AND severity = ANY (")
+        .push_bind(filter.severities.clone());
+    query.push(")");
+    if let Some(patient) = filter.patient {
+        query.push(" AND patient_id = ").push_bind(patient.0);
+    }
+    if let Some(late) = filter.late {
+        query.push(" AND late = ").push_bind(late);
+    }
+    match &filter.assigned {
+        None => {}
+        Some(Assigned::To(name)) => {
+            query.push(" AND assigned_to = ").push_bind(name.clone());
+        }
+        Some(Assigned::ToNobody) => {
+            query.push(" AND assigned_to IS NULL");
+        }
+    }
+    if let Some(programme) = &filter.programme {
+        query.push(" AND rule_id IN (SELECT rule_id FROM care_plan_rule WHERE programme = ");
+        query.push_bind(programme.clone()).push(")");
+    }
+    if let Some(after) = filter.after {
+        // Where that one has another severity by now, the list goes on from its new place.
+        match filter.order {
+            EpisodeOrder::Latest => query.push(" AND episode_id < ").push_bind(after.0),
+            EpisodeOrder::Urgency => query
+                .push(" AND (urgency(severity), episode_id) > (SELECT urgency(severity), episode_id FROM episode WHERE episode_id = ")
+                .push_bind(after.0)
+                .push(")"),
+        };
+    }
+    query.push(match filter.order {
+        EpisodeOrder::Latest => " ORDER BY episode_id DESC LIMIT ",
+        EpisodeOrder::Urgency => " ORDER BY urgency(severity), episode_id LIMIT ",
+    });
+    query.push_bind(limit);
+    query
 }
 
 struct EpisodeRow {

@@ -4,11 +4,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use homeward_record::{NhsNumber, PatientId};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use crate::Error;
 
 /// One such access.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct BreakGlass {
     /// Its number.
     pub id: i64,

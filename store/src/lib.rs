@@ -22,6 +22,8 @@ pub mod corrections;
 pub mod devices;
 pub mod episodes;
 pub mod history;
+pub mod idempotency;
+pub mod notes;
 pub mod observations;
 pub mod outbox;
 pub mod patients;
@@ -34,6 +36,7 @@ pub mod server;
 pub mod sessions;
 pub mod silence;
 pub mod summary;
+pub mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use homeward_record::{DeviceId, PatientId};
+use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use crate::Error;
 
@@ -19,6 +21,8 @@ pub struct Person {
     pub born: NaiveDate,
     /// The GP practice where the patient is registered: number and name.
     pub practice: Option<(i64, String)>,
+    /// Counts the changes of these details.
+    pub version: i32,
 }
 
 /// Which patients to find; what is not given is not asked.
@@ -44,7 +48,7 @@ pub async fn find_people(
     let names: Vec<String> = filter.names.iter().map(|list| beginnings(list)).collect();
     let rows = sqlx::query!(
         r#"SELECT patient_id, nhs_number, patient.name, born, organisation_id AS practice,
-             organisation.name AS "practice_name?"
+             organisation.name AS "practice_name?", version
          FROM patient LEFT JOIN organisation USING (organisation_id)
          WHERE ($1::bigint[] IS NULL OR patient_id = ANY ($1))
              AND ($2::text[] IS NULL OR nhs_number = ANY ($2))
@@ -66,8 +70,118 @@ pub async fn find_people(
         name: row.name,
         born: row.born,
         practice: row.practice.zip(row.practice_name),
+        version: row.version,
     });
     Ok(people.collect())
+}
+
+/// One patient; `None` where the caller may see none of this number.
+pub async fn find_person(connection: &mut PgConnection, patient: PatientId) -> Result<Option<Person>, Error> {
+    let filter = PersonFilter {
+        ids: Some(vec![patient.0]),
+        ..PersonFilter::default()
+    };
+    Ok(find_people(connection, &filter, 1).await?.pop())
+}
+
+/// What can be changed of a patient's details.
+#[derive(Clone, Copy, Debug)]
+pub struct Details<'a> {
+    /// The name; not empty.
+    pub name: &'a str,
+    /// The date of birth.
+    pub born: NaiveDate,
+    /// The GP practice where the patient is registered.
+    pub practice: Option<i64>,
+}
+
+/// Changes a patient's details, if they are in this version (`None`: in any). Answers whether they were.
+pub async fn change_details(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    version: Option<i32>,
+    details: &Details<'_>,
+) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "UPDATE patient SET name = $3, born = $4, organisation_id = $5, version = version + 1
+         WHERE patient_id = $1 AND ($2::integer IS NULL OR version = $2)",
+        patient.0,
+        version,
+        details.name,
+        details.born,
+        details.practice
+    )
+    .execute(connection)
+    .await
+    .map_err(|source| Error::new("change a patient's details", source))?;
+    Ok(changed.rows_affected() > 0)
+}
+
+/// The programmes of a patient's care plan, by name.
+pub async fn programmes_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT programme FROM care_plan_rule
+         WHERE patient_id = $1 AND programme <> '' AND valid_from <= $2 AND (valid_until IS NULL OR valid_until > $2)
+         ORDER BY programme",
+        patient.0,
+        now
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("look up a patient's programmes", source))
+}
+
+/// A team that looks after a patient, or has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Enrolment {
+    /// The team's number.
+    pub organisation: i64,
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub enrolled_at: DateTime<Utc>,
+    /// Who enrolled the patient.
+    pub enrolled_by: String,
+    /// Until when; none while it lasts.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Who ended it.
+    pub ended_by: Option<String>,
+}
+
+/// The teams that look after a patient or have, from the first.
+pub async fn enrolments_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+) -> Result<Vec<Enrolment>, Error> {
+    sqlx::query_as!(
+        Enrolment,
+        "SELECT organisation_id AS organisation, name, enrolled_at, enrolled_by, ended_at, ended_by
+         FROM enrolment JOIN organisation USING (organisation_id)
+         WHERE patient_id = $1 ORDER BY enrolled_at, enrolment_id",
+        patient.0
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("list a patient's enrolments", source))
+}
+
+/// What kind of organisation this is: `care_team`, `gp_practice`, `hospital` or `ambulance`; `None`: there is none of
+/// this number.
+pub async fn kind_of_organisation(
+    connection: &mut PgConnection,
+    organisation: i64,
+) -> Result<Option<String>, Error> {
+    sqlx::query_scalar!(
+        "SELECT kind FROM organisation WHERE organisation_id = $1",
+        organisation
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(|source| Error::new("look up an organisation", source))
 }
 
 /// What a name has to match to have a part that begins with one of these.

@@ -13,6 +13,7 @@ use homeward_record::{PatientId, RuleId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
+use utoipa::ToSchema;
 
 use crate::episodes::lock_transitions;
 use crate::outbox::cancel;
@@ -22,7 +23,7 @@ use crate::{Error, Gate};
 const LAPSED: &str = "the time for which the rule was in the plan is over";
 
 /// A version of a rule of a patient's plan.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PlanVersion {
     /// Which: what episodes call the version that raised them.
     #[serde(rename = "id")]
@@ -50,7 +51,7 @@ pub struct PlanVersion {
 }
 
 /// Who took a rule out of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Removal {
     /// Who.
     pub by: String,

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::Error;
+use crate::idempotency::KEPT_FOR;
 
 /// How many changes of the gate are kept. A writer's cache that is further behind than this begins anew,
 /// which costs it one load of what it uses.
@@ -18,6 +19,8 @@ pub struct Removed {
     pub rejected_messages: u64,
     /// Changes of the gate.
     pub gate_changes: u64,
+    /// Answers to requests that named a key.
+    pub kept_answers: u64,
 }
 
 /// Removes what is older than `retention`. To be called every hour or so.
@@ -33,6 +36,7 @@ pub async fn run_once(pool: &PgPool, now: DateTime<Utc>, retention: TimeDelta) -
         chunks: drop_readings(pool, cutoff).await?,
         rejected_messages: delete_rejected(pool, cutoff).await?,
         gate_changes: prune_gate_changes(pool).await?,
+        kept_answers: delete_kept_answers(pool, now - KEPT_FOR).await?,
     })
 }
 
@@ -97,6 +101,14 @@ async fn prune_gate_changes(pool: &PgPool) -> Result<u64, Error> {
     .await
     .map(|done| done.rows_affected())
     .map_err(|source| Error::new("prune the gate's changes", source))
+}
+
+async fn delete_kept_answers(pool: &PgPool, cutoff: DateTime<Utc>) -> Result<u64, Error> {
+    sqlx::query!("DELETE FROM idempotent_request WHERE at < $1", cutoff)
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(|source| Error::new("delete kept answers", source))
 }
 
 #[cfg(test)]

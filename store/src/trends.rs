@@ -110,6 +110,29 @@ pub async fn raw_points(
     .map_err(|source| Error::new("read the readings of a trend", source))
 }
 
+/// Whether the rollups of the whole days of a window already say that a series has more than `limit` readings in it.
+/// That costs a fraction of reading as many. `false` means that the readings have to be looked at.
+pub async fn surely_more_than(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    metric: Metric,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    limit: i64,
+) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT COALESCE(sum(n), 0) > $5::bigint AS "more!" FROM reading_daily
+         WHERE patient_id = $1 AND metric = $2 AND bucket >= $3 AND bucket < $4"#,
+        patient.0,
+        metric.code(),
+        Bucket::Day.ceil(from),
+        Bucket::Day.floor(until),
+        limit
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("count the readings of a trend", source))
+}
+
 async fn five_minutes(
     connection: &mut PgConnection,
     patient: i64,

@@ -1,13 +1,12 @@
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, PatientId};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use super::{AdminError, Kind, require, secret_hash};
+use crate::Error;
 use crate::devices::Assignment;
-use crate::{Error, devices};
 
 /// A device that enters the record, with the patient whom it measures.
 #[derive(Clone, Debug)]
@@ -36,10 +35,19 @@ pub async fn add_devices(
         .iter()
         .map(|device| secret_hash(device.secret).to_vec())
         .collect();
-    let rows = sqlx::query!(
-        "INSERT INTO device (kind, secret_hash, utc_offset_minutes)
-         SELECT * FROM UNNEST($1::text[], $2::bytea[], $3::integer[])
-         RETURNING secret_hash, device_id",
+    // The numbers are drawn first: rows that an insert returns are in no order, and requests may not read a secret's
+    // hash by which to tell them apart.
+    let ids = sqlx::query_scalar!(
+        r#"SELECT nextval(pg_get_serial_sequence('device', 'device_id')) AS "id!" FROM generate_series(1, $1::bigint)"#,
+        i64::try_from(new.len()).unwrap_or(i64::MAX)
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|source| Error::new("number devices", source))?;
+    sqlx::query!(
+        "INSERT INTO device (device_id, kind, secret_hash, utc_offset_minutes)
+         OVERRIDING SYSTEM VALUE SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bytea[], $4::integer[])",
+        &ids,
         &new.iter()
             .map(|device| device.kind.to_owned())
             .collect::<Vec<_>>(),
@@ -48,19 +56,9 @@ pub async fn add_devices(
             .map(|device| device.utc_offset_minutes)
             .collect::<Vec<_>>(),
     )
-    .fetch_all(&mut *connection)
+    .execute(&mut *connection)
     .await
     .map_err(|source| Error::new("add devices", source))?;
-
-    // The order of the rows is not promised. Two devices with one secret are interchangeable.
-    let mut added: HashMap<Vec<u8>, Vec<i64>> = HashMap::new();
-    for row in rows {
-        added.entry(row.secret_hash).or_default().push(row.device_id);
-    }
-    let ids: Vec<i64> = hashes
-        .iter()
-        .filter_map(|hash| added.get_mut(hash).and_then(Vec::pop))
-        .collect();
     sqlx::query!(
         "INSERT INTO device_assignment (device_id, patient_id, valid_during)
          SELECT device_id, patient_id, tstzrange(valid_from, NULL)
@@ -102,10 +100,7 @@ pub async fn assign_device(
         }
     }
 
-    let known = devices::load(connection, &[device]).await?.remove(&device);
-    let mut assignments: Vec<Assignment> = known.map(|known| known.assignments).unwrap_or_default();
-    assignments.retain(|assignment| assignment.until.is_none_or(|until| from < until));
-    assignments.sort_by_key(|assignment| assignment.from);
+    let assignments = assignments_after(connection, device, from).await?;
     // Only an assignment that runs, and began earlier, can give way.
     let in_the_way = assignments
         .iter()
@@ -136,6 +131,26 @@ pub async fn assign_device(
     Ok(())
 }
 
+/// The periods of a device that go on at an instant or begin later, by their beginnings.
+async fn assignments_after(
+    connection: &mut PgConnection,
+    device: DeviceId,
+    at: DateTime<Utc>,
+) -> Result<Vec<Assignment>, Error> {
+    sqlx::query_as!(
+        Assignment,
+        r#"SELECT patient_id AS patient, lower(valid_during) AS "from!", upper(valid_during) AS until
+         FROM device_assignment
+         WHERE device_id = $1 AND (upper_inf(valid_during) OR upper(valid_during) > $2)
+         ORDER BY valid_during"#,
+        device.0,
+        at
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("look up a device's assignments", source))
+}
+
 /// Revokes a device and answers with the time of its first revocation. It is refused from then on, also on
 /// connections that it has.
 pub async fn revoke_device(
@@ -156,7 +171,7 @@ pub async fn revoke_device(
 }
 
 /// One period in which a device measures a patient.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedDevice {
     /// The device.
     pub device_id: i64,
