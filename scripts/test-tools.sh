@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what only the tests need: MQTT clients of other people, for which Homeward must be an ordinary
-# broker, a mail server, and two validators of FHIR R4. Does nothing, quickly, when all is there. They are
+# broker, a mail server, an identity provider, two validators of FHIR R4, and what tries an OpenAPI document.
+# Does nothing, quickly, when all is there. They are
 #
 #     mosquitto_pub                         of Debian's package mosquitto-clients
 #     target/test-tools/bin/python          with the Python libraries paho-mqtt, aiosmtpd and fhirkit
-#     target/test-tools-npm/node_modules    with the npm package fhir
+#     target/test-tools/bin/schemathesis
+#     target/test-tools-npm/node_modules    with the npm packages fhir and oidc-provider
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -57,7 +59,7 @@ install_on_debian() {
 install_library() {
   local python log
   python=$(find_python) || fail "there is no Python that can make virtual environments (python3-venv on Debian)"
-  say "making a Python environment with $(grep --only-matching '^[^ ]*' "$requirements" | xargs) in $tools"
+  say "making a Python environment with paho-mqtt, aiosmtpd, fhirkit and schemathesis in $tools"
   log=$(mktemp)
   {
     rm -rf -- "$tools" && mkdir -p -- "$(dirname -- "$tools")" && "$python" -m venv -- "$tools" &&
@@ -70,12 +72,12 @@ install_library() {
 
 install_npm_packages() {
   local log
-  say "installing the npm package fhir in $npm_tools"
+  say "installing the npm packages fhir and oidc-provider in $npm_tools"
   log=$(mktemp)
   {
     rm -rf -- "$npm_tools" && mkdir -p -- "$npm_tools" && cp -- "$npm_requirements"/*.json "$npm_tools" &&
       npm ci --prefix "$npm_tools" --ignore-scripts --no-audit --no-fund
-  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f -- "$log"; fail "the npm package could not be installed"; }
+  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f -- "$log"; fail "the npm packages could not be installed"; }
   rm -f -- "$log"
   cp -- "$npm_requirements/package-lock.json" "$npm_tools/installed"
 }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::TimeDelta;
 use homeward_alerts::notify;
+use homeward_api::IdentityProvider;
 use homeward_ingest::Limits;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -48,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) lanes: usize,
     #[serde(deserialize_with = "retention_days")]
     retention_days: u32,
+    pub(crate) requests_per_minute: NonZeroU32,
     #[serde(deserialize_with = "positive")]
     stop_within_seconds: u64,
     /// Without one, the command decides.
@@ -55,6 +58,22 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     limits: LimitSettings,
     notifications: NotificationSettings,
+    identity_providers: Vec<ProviderSettings>,
+}
+
+/// Through whom people may sign in.
+#[derive(Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(deny_unknown_fields)]
+struct ProviderSettings {
+    #[serde(deserialize_with = "path_segment")]
+    name: String,
+    #[serde(deserialize_with = "issuer")]
+    issuer: String,
+    client_id: String,
+    client_secret: Option<String>,
+    #[serde(default)]
+    acr_values: Vec<String>,
 }
 
 /// How log lines look.
@@ -107,11 +126,13 @@ impl Default for Settings {
             database_url: None,
             lanes: 4,
             retention_days: 7_305,
+            requests_per_minute: const { NonZeroU32::new(1_200).unwrap() },
             stop_within_seconds: 30,
             log: None,
             log_format: LogFormat::Auto,
             limits: LimitSettings::default(),
             notifications: NotificationSettings::default(),
+            identity_providers: Vec::new(),
         }
     }
 }
@@ -198,6 +219,18 @@ impl Settings {
     /// Where others reach the HTTP interface.
     pub(crate) fn base_url(&self) -> String {
         self.notifications.link_base.trim_end_matches('/').to_owned()
+    }
+
+    /// Through whom people may sign in.
+    pub(crate) fn identity_providers(&self) -> Vec<IdentityProvider> {
+        let provider = |settings: ProviderSettings| IdentityProvider {
+            name: settings.name,
+            issuer: settings.issuer,
+            client_id: settings.client_id,
+            client_secret: settings.client_secret,
+            acr_values: settings.acr_values,
+        };
+        self.identity_providers.iter().cloned().map(provider).collect()
     }
 
     /// How receivers are told of alerts.
@@ -289,6 +322,33 @@ where
     }
 }
 
+/// A name that stands in paths.
+fn path_segment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(D::Error::custom(
+            "expected a name of small letters, digits and dashes",
+        ));
+    }
+    Ok(name)
+}
+
+/// The URL of an identity provider: what it says decides who is let in, so it comes by TLS, or from this machine.
+fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    let here = |host: &str| {
+        let rest = url
+            .strip_prefix("http://")
+            .and_then(|rest| rest.strip_prefix(host));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    };
+    if !url.starts_with("https://") && !["127.0.0.1", "localhost", "[::1]"].into_iter().any(here) {
+        return Err(D::Error::custom("expected a URL that begins with https://"));
+    }
+    Ok(url)
+}
+
 fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     up_to(deserializer, MAX_LANES)
 }
@@ -330,6 +390,32 @@ mod tests {
     }
 
     #[test]
+    fn identity_providers_are_named_and_speak_tls() {
+        let with = |name: &str, issuer: &str| {
+            let section = format!(
+                "[[identity_providers]]\nname = \"{name}\"\nissuer = \"{issuer}\"\nclient_id = \"homeward\""
+            );
+            merge(&section, &[]).map(|settings| settings.identity_providers())
+        };
+        let providers = with("nhs-login", "https://auth.login.nhs.uk").unwrap();
+        assert_eq!(
+            (providers[0].name.as_str(), providers[0].client_secret.as_deref()),
+            ("nhs-login", None)
+        );
+        assert!(with("test", "http://127.0.0.1:9000").is_ok());
+        for (name, issuer, why) in [
+            ("NHS login", "https://auth.login.nhs.uk", "small letters"),
+            ("", "https://auth.login.nhs.uk", "small letters"),
+            ("nhs-login", "http://auth.login.nhs.uk", "https://"),
+            ("nhs-login", "http://127.0.0.1.example", "https://"),
+            ("nhs-login", "auth.login.nhs.uk", "https://"),
+        ] {
+            let error = format!("{:#}", with(name, issuer).unwrap_err());
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
     fn the_example_documents_every_key_with_its_default() {
         let example = include_str!("../homeward.example.toml");
         assert_eq!(merge(example, &[]).unwrap(), Settings::default());
@@ -344,7 +430,7 @@ mod tests {
                 .split('`')
                 .skip(1)
                 .step_by(2)
-                .filter(|key| !SECTIONS.contains(key))
+                .filter(|key| !SECTIONS.contains(key) && *key != "identity_providers")
             {
                 let documented = example.lines().any(|line| {
                     line.trim_start_matches("# ")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use homeward_alerts::notify::Notifier;
+use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
 use homeward_api::ApiState;
 use homeward_ingest::Ingest;
@@ -145,6 +146,9 @@ impl Service {
             requests: requests_pool,
             pool: api_pool,
             base_url: settings.base_url(),
+            identity_providers: settings.identity_providers(),
+            caller: Caller::new()?,
+            requests_per_minute: settings.requests_per_minute,
             clock: Clock::System,
             ingest_ready: Arc::new(move || match stopping.is_cancelled() {
                 true => Err("it is being stopped".to_owned()),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Mark, Observation};
 
@@ -15,7 +16,7 @@ pub(crate) const READINGS_OF_A_DAY: u32 = 2;
 
 /// The course that runs. It begins with a measurement and lasts so many days of the patient's calendar, with or
 /// without measurements. Its first day is left out of the average.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Course {
     /// The days with measurements, the oldest first.
@@ -25,7 +26,7 @@ pub(crate) struct Course {
 }
 
 /// A day with measurements.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Day {
     pub(crate) date: NaiveDate,
@@ -34,7 +35,7 @@ pub(crate) struct Day {
     latest_at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Sum {
     first: Mark,

@@ -1,6 +1,7 @@
 use homeward_record::Metric;
 use homeward_record::unit::MG_PER_DL_PER_MMOL_PER_L;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A bound of one metric, with its hysteresis. In JSON: `{"metric": "glucose", "below": 3.0, "clear": 3.9}`,
 /// where `below` may be `at_most`, `at_least` or `above`.
@@ -23,7 +24,7 @@ pub struct Limit {
 }
 
 /// Where a value breaches a limit; numbers in the metric's unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// Lower than the number.

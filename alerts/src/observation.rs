@@ -1,6 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{DeviceId, Metric, Point};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A reading that reaches the record longer than this after its measurement is late: it is judged and
 /// shown, but pages nobody as if it were now.
@@ -47,7 +48,7 @@ impl Observation {
 }
 
 /// A reading that an episode keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
     /// What was measured.

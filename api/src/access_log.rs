@@ -11,21 +11,24 @@ use homeward_record::PatientId;
 use homeward_store::access::Role;
 use homeward_store::audit::{Access, accesses};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Exchange, in_words};
 use crate::error::ApiError;
 use crate::request::{Limit, Path, Query, parsed};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     limit: Option<Limit<50, 500>>,
     #[serde(default, deserialize_with = "parsed")]
     after: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Page {
     patient: PatientId,
     entries: Vec<Entry>,
@@ -33,7 +36,7 @@ pub(crate) struct Page {
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Entry {
     id: i64,
     at: DateTime<Utc>,
@@ -108,7 +111,12 @@ fn sentence(access: &Access) -> String {
         "registration" => "you are registered with them".to_owned(),
         "enrolment" => "they look after you at home".to_owned(),
         "break_glass" => "they stated a reason to open your record".to_owned(),
-        _ => "they look after who looks at records".to_owned(),
+        // Without a relationship: what their role is there for.
+        _ => match role {
+            Some(Role::PrivacyOfficer) => "they look after who looks at records".to_owned(),
+            Some(Role::Administrator) => "they look after people and devices".to_owned(),
+            _ => "they looked after you until then".to_owned(),
+        },
     };
     match &access.reason {
         Some(reason) => format!("{who} {did}: {reason}. Why they may: {why}."),

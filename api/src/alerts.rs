@@ -17,6 +17,7 @@ use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
 use homeward_store::alerts::{Episode, Transition};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 pub(crate) use hub::AlertHub;
 
@@ -29,7 +30,7 @@ const SEVERITIES: [(&str, Severity); 4] = [
 ];
 
 /// An episode in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alert {
     id: EpisodeId,
     patient: PatientId,
@@ -62,7 +63,7 @@ pub(crate) struct Alert {
 }
 
 /// Something that happened to an episode, in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Happening {
     id: i64,
     kind: String,
@@ -85,7 +86,7 @@ impl From<Transition> for Happening {
 }
 
 /// The rule that raised an episode, in the version that did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Rule {
     id: RuleId,
     code: String,
@@ -93,7 +94,7 @@ struct Rule {
     guidance: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Point {
     metric: Metric,
     at: DateTime<Utc>,

@@ -19,6 +19,7 @@ use homeward_alerts::summary::blood_pressure::{
 use homeward_record::{Metric, PatientId};
 use homeward_store::summary::born;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -33,22 +34,26 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 
 const METRICS: [Metric; 3] = [Metric::Systolic, Metric::Diastolic, Metric::IrregularPulse];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     from: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     to: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
     zone: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {
     patient: PatientId,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
+    #[schema(value_type = String)]
     zone: Zone,
     unit: &'static str,
     /// The newest first.

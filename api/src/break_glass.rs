@@ -12,6 +12,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_record::{NhsNumber, PatientId};
 use homeward_store::break_glass::{break_glass, find_patient};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
@@ -25,7 +26,7 @@ const LASTS: TimeDelta = TimeDelta::hours(4);
 /// The shortest reason, in characters: a word is none.
 const SHORTEST_REASON: usize = 10;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     nhs_number: String,
@@ -33,7 +34,7 @@ pub(crate) struct Asked {
     reason: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Broken {
     id: i64,
     patient: PatientId,

@@ -1,6 +1,7 @@
 //! Care plans: the rules of a patient, and changing them.
 
 pub(crate) mod adjust;
+pub(crate) mod begin;
 pub(crate) mod remove;
 pub(crate) mod show;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use homeward_alerts::judging::enter_in_error;
 use homeward_record::{DeviceId, Metric, PatientId};
 use homeward_store::history::{ReadingPlace, has_reading};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
@@ -19,7 +20,7 @@ use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 use crate::series::require_patient;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Correction {
     metric: Metric,

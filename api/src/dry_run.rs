@@ -23,6 +23,7 @@ use homeward_record::PatientId;
 use homeward_store::replay::patients_on;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -46,7 +47,7 @@ const LISTED_FOR_A_PATIENT: usize = 10_000;
 /// How many are listed for a programme: enough to see what they are like.
 const LISTED_FOR_A_PROGRAMME: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     rule: Option<Value>,
@@ -58,7 +59,8 @@ pub(crate) struct Asked {
     to: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 

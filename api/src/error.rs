@@ -6,7 +6,9 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use homeward_store::Fault;
+use homeward_store::admin::AdminError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// When to try again while the database is away, in seconds: about what its restart takes.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -35,6 +37,15 @@ pub(crate) enum ApiError {
     /// It is not possible as things stand.
     #[error("{0}")]
     Conflict(String),
+    /// What is to be changed is in another version than the one that the request names.
+    #[error("it was changed meanwhile; read it again, and send its ETag as If-Match")]
+    OtherVersion,
+    /// A change has to say which version it is meant for.
+    #[error("say which version you have read: send its ETag as If-Match")]
+    VersionNeeded,
+    /// An idempotency key names one request.
+    #[error("this Idempotency-Key was used for another request; take a new key for each")]
+    KeyOfAnother,
     /// The request shows neither a token nor a session.
     #[error("sign in, or send a token: Authorization: Bearer <token>")]
     NoToken,
@@ -44,6 +55,9 @@ pub(crate) enum ApiError {
     /// Whoever wants to sign in is not let in. That nothing more is said is the point.
     #[error("the name or the password is wrong, or it was wrong too often; after that, wait 15 minutes")]
     NotLetIn,
+    /// An identity provider's word lets nobody in.
+    #[error("{0}")]
+    NotKnown(String),
     /// The password is right, and a code is missing.
     #[error("send the code that your second factor shows, too: code")]
     CodeNeeded,
@@ -79,6 +93,16 @@ pub(crate) enum ApiError {
     Store(#[from] homeward_store::Error),
 }
 
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> ApiError {
+        match error {
+            AdminError::Store(error) => ApiError::Store(error),
+            unknown @ AdminError::Unknown { .. } => ApiError::NotFound(unknown.to_string()),
+            other => ApiError::Conflict(other.to_string()),
+        }
+    }
+}
+
 impl ApiError {
     /// A parameter that is wrong.
     pub(crate) fn parameter(parameter: impl Into<String>, detail: impl Into<String>) -> ApiError {
@@ -104,6 +128,21 @@ impl ApiError {
                 "Too much for a request",
             ),
             ApiError::Conflict(_) => ("conflict", StatusCode::CONFLICT, "Not possible at present"),
+            ApiError::OtherVersion => (
+                "other-version",
+                StatusCode::PRECONDITION_FAILED,
+                "Changed meanwhile",
+            ),
+            ApiError::VersionNeeded => (
+                "version-needed",
+                StatusCode::PRECONDITION_REQUIRED,
+                "A version is needed",
+            ),
+            ApiError::KeyOfAnother => (
+                "key-of-another",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The key is that of another request",
+            ),
             ApiError::NoToken | ApiError::BadToken => (
                 "unauthorized",
                 StatusCode::UNAUTHORIZED,
@@ -111,6 +150,7 @@ impl ApiError {
             ),
             ApiError::NoSession => ("unauthorized", StatusCode::UNAUTHORIZED, "Signing in is needed"),
             ApiError::NotLetIn => ("not-let-in", StatusCode::UNAUTHORIZED, "Not signed in"),
+            ApiError::NotKnown(_) => ("not-known", StatusCode::UNAUTHORIZED, "Not signed in"),
             ApiError::CodeNeeded => ("code-needed", StatusCode::UNAUTHORIZED, "A code is needed"),
             ApiError::TooOften { .. } => ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often"),
             ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
@@ -149,7 +189,11 @@ impl ApiError {
     fn header(&self, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
         match self {
             ApiError::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
-            ApiError::NoToken | ApiError::NoSession | ApiError::NotLetIn | ApiError::CodeNeeded => Some((
+            ApiError::NoToken
+            | ApiError::NoSession
+            | ApiError::NotLetIn
+            | ApiError::NotKnown(_)
+            | ApiError::CodeNeeded => Some((
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer realm="homeward""#),
             )),
@@ -164,7 +208,7 @@ impl ApiError {
 }
 
 /// What the caller reads. It goes with the response as an extension too, for whoever says it in another form.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     r#type: String,
     title: &'static str,

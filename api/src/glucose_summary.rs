@@ -16,6 +16,7 @@ use homeward_record::{Metric, PatientId};
 use homeward_store::plans::load_versions;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -31,12 +32,15 @@ const ADULTS: &str = "diabetes-type-1";
 /// The longest time: 26,000 readings of a sensor that measures every five minutes.
 const LONGEST: TimeDelta = TimeDelta::days(90);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     from: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     to: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
     interval: Option<u16>,
@@ -46,7 +50,7 @@ pub(crate) struct Parameters {
     programme: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {
     patient: PatientId,
     from: DateTime<Utc>,
@@ -57,7 +61,7 @@ pub(crate) struct Summary {
     targets: Targets,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Targets {
     /// The programme that they are of; null: they were made for the patient.
     programme: Option<String>,

@@ -2,12 +2,24 @@
 //!
 //! | route | answers |
 //! |---|---|
+//! | `GET`, `POST /api/v1/patients` | finds patients; puts one into the record |
+//! | `GET`, `PUT /api/v1/patients/{patient}` | who a patient is; changes that |
+//! | `GET /api/v1/patients/{patient}/enrolments` | the teams that look after a patient |
+//! | `PUT`, `DELETE /api/v1/patients/{patient}/enrolments/{team}` | enrols a patient; ends that |
+//! | `GET /api/v1/patients/{patient}/devices` | what measures a patient |
+//! | `POST /api/v1/devices` | registers a device |
+//! | `POST /api/v1/devices/{device}/assignments`, `…/revoke` | gives it to a patient; lets it in no more |
+//! | `GET`, `POST /api/v1/patients/{patient}/notes` | what was written down; writes something down |
+//! | `GET`, `POST /api/v1/tasks` | what a team has to do; adds something |
+//! | `GET /api/v1/tasks/workload` | how much that is |
+//! | `GET`, `PUT /api/v1/tasks/{task}`, `POST …/done`, `…/cancel` | a task; changes it; ends it |
 //! | `GET /api/v1/patients/{patient}/trends/{type}` | a series over a window, summed up by buckets of time |
 //! | `GET /api/v1/patients/{patient}/glucose-summary` | time in range and the profile of a day |
 //! | `GET /api/v1/patients/{patient}/blood-pressure-summary` | courses of measurements at home |
 //! | `GET /api/v1/patients/{patient}/news2` | the early warning score and its course |
 //! | `GET /api/v1/patients/{patient}/readings` | readings one by one, newest first |
 //! | `GET /api/v1/patients/{patient}/care-plan` | the rules of a patient's plan |
+//! | `POST /api/v1/patients/{patient}/care-plan` | puts a programme's rules into it |
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
 //! | `DELETE /api/v1/patients/{patient}/care-plan/{code}` | takes a rule out of it |
 //! | `GET /api/v1/patients/{patient}/access-log` | who has seen or changed the record, and why |
@@ -24,6 +36,7 @@
 //! | `GET /api/v1/alerts/stream` | what happens to episodes, as it happens (server-sent events) |
 //! | `POST /api/v1/rules/dry-run` | what rules would have raised: nobody is paged |
 //! | `POST /api/v1/sign-in` | signs in with name and password |
+//! | `GET /api/v1/identity-providers`, `…/{provider}/sign-in`, `…/callback` | signs in through one |
 //! | `GET`, `DELETE /api/v1/session` | who is signed in; signs out |
 //! | `POST /api/v1/session/role` | picks the role in which to act |
 //! | `POST /api/v1/account/password` | chooses another password |
@@ -41,14 +54,19 @@ mod blood_pressure_summary;
 mod break_glass;
 mod care_plan;
 mod corrections;
+mod devices;
 mod dry_run;
 mod error;
+mod etag;
 mod fhir;
 mod glucose_summary;
 mod health;
 mod metrics;
 mod news2;
+mod notes;
+mod openapi;
 pub mod password;
+mod patients;
 mod practice_overview;
 mod readings;
 mod request;
@@ -56,6 +74,7 @@ mod routes;
 mod series;
 mod serve;
 mod sign_in;
+mod tasks;
 mod trends;
 
 #[cfg(test)]
@@ -64,3 +83,4 @@ mod query_plans;
 mod testing;
 
 pub use serve::{ApiState, serve};
+pub use sign_in::IdentityProvider;

@@ -19,6 +19,7 @@ use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::summary::born;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -33,16 +34,19 @@ const LONGEST: TimeDelta = TimeDelta::days(31);
 /// The programme whose patients are pregnant.
 const PREGNANCY: &str = "diabetes-pregnancy";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     from: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     to: Option<Instant>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {
     patient: PatientId,
     from: DateTime<Utc>,
@@ -53,7 +57,7 @@ pub(crate) struct Summary {
 }
 
 /// Whom the score is not for.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum NotFor {
     #[serde(rename = "under_16")]

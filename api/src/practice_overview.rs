@@ -25,20 +25,22 @@ use homeward_alerts::summary::practice::{Goal, goals};
 use homeward_store::access::visible_to;
 use homeward_store::practice::{ProgrammeCount, ProgrammeGoal, count_programmes};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Query, parsed};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     organisation: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Overview {
     organisation: Option<i64>,
     as_of: DateTime<Utc>,
@@ -47,7 +49,7 @@ pub(crate) struct Overview {
     programmes: Vec<OfProgramme>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OfProgramme {
     programme: String,
     title: &'static str,

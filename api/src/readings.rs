@@ -10,28 +10,34 @@ use chrono::{DateTime, Utc};
 use homeward_record::{Context, DeviceId, Metric, PatientId};
 use homeward_store::history::{ReadingPlace, StoredReading, list_readings};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Instant, Limit, Path, Query, Window, choose_some, parsed};
 use crate::series::{TYPES, require_patient};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     r#type: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     from: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     to: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     limit: Option<Limit<100, 1_000>>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(value_type = Option<String>)]
     after: Option<Cursor>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Page {
     patient: PatientId,
     from: DateTime<Utc>,
@@ -41,7 +47,7 @@ pub(crate) struct Page {
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Reading {
     metric: Metric,
     at: DateTime<Utc>,

@@ -11,6 +11,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use homeward_alerts::Zone;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ApiError;
 
@@ -188,6 +191,17 @@ impl de::Error for ParameterError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Instant(pub(crate) DateTime<Utc>);
 
+impl PartialSchema for Instant {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .into()
+    }
+}
+
+impl ToSchema for Instant {}
+
 impl FromStr for Instant {
     type Err = &'static str;
 
@@ -262,6 +276,19 @@ pub(crate) fn zone(name: Option<&str>) -> Result<Zone, ApiError> {
 /// How many items a page has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit<const DEFAULT: i64, const MAX: i64>(pub(crate) i64);
+
+impl<const DEFAULT: i64, const MAX: i64> PartialSchema for Limit<DEFAULT, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(MAX))
+            .default(Some(DEFAULT.into()))
+            .into()
+    }
+}
+
+impl<const DEFAULT: i64, const MAX: i64> ToSchema for Limit<DEFAULT, MAX> {}
 
 impl<const DEFAULT: i64, const MAX: i64> Default for Limit<DEFAULT, MAX> {
     fn default() -> Self {

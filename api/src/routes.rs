@@ -17,14 +17,16 @@ use sqlx::{Postgres, Transaction};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Action, Decide};
+use crate::access::{Action, Decide, RateLimits};
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
+use crate::openapi::{Documented, Told};
 use crate::serve::ApiState;
-use crate::sign_in::{Hashing, Needs, admit};
+use crate::sign_in::{Hashing, Needs, RelyingParty, admit};
 use crate::{
-    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, dry_run, fhir,
-    glucose_summary, health, metrics, news2, practice_overview, readings, sign_in, trends,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, devices, dry_run, fhir,
+    glucose_summary, health, metrics, news2, notes, openapi, patients, practice_overview, readings, sign_in,
+    tasks, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
@@ -32,7 +34,7 @@ use crate::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// No body that makes sense is longer than a comment.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What the handlers share.
 pub(crate) type App = Arc<Shared>;
@@ -44,6 +46,10 @@ pub(crate) struct Shared {
     /// Dry runs that may be at work: each keeps processors busy for seconds, and readings have to be taken
     /// meanwhile.
     pub(crate) dry_runs: Semaphore,
+    /// How often each caller may ask.
+    pub(crate) rate_limits: RateLimits,
+    /// Homeward, as each identity provider knows it.
+    pub(crate) relying_parties: Vec<RelyingParty>,
     /// Where passwords are hashed.
     pub(crate) hashing: Hashing,
     /// Ends the streams.
@@ -59,14 +65,23 @@ impl std::ops::Deref for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(state: ApiState, shutdown: CancellationToken) -> App {
-        Arc::new(Shared {
+    /// # Errors
+    ///
+    /// When an identity provider's issuer is no URL.
+    pub(crate) fn new(state: ApiState, shutdown: CancellationToken) -> Result<App, String> {
+        let parties = state
+            .identity_providers
+            .iter()
+            .map(|provider| RelyingParty::new(provider.clone(), &state.base_url, state.caller.clone()));
+        Ok(Arc::new(Shared {
+            relying_parties: parties.collect::<Result<_, _>>()?,
+            rate_limits: RateLimits::new(state.requests_per_minute),
             state,
             hub: AlertHub::new(),
             dry_runs: Semaphore::new(1),
             hashing: Hashing::new(),
             shutdown,
-        })
+        }))
     }
 
     /// A transaction of a request, which sees nobody until it says who acts.
@@ -88,44 +103,63 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// What it does: [`access::pass`] decides by that who may.
     pub(crate) action: Action,
+    /// That in a sentence. Resources of FHIR are described by the CapabilityStatement instead.
+    pub(crate) says: &'static str,
+    /// What its handler takes and answers.
+    pub(crate) tell: fn(&mut Told),
     handler: MethodRouter<App>,
 }
 
 impl Route {
-    fn get<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
+    fn new<H, D>(method: Method, path: &'static str, action: Action, handler: MethodRouter<App>) -> Route
+    where
+        H: Documented<D>,
+    {
         Route {
-            method: Method::GET,
+            method,
             path,
             action,
-            handler: get(handler),
+            says: "",
+            tell: H::tell,
+            handler,
         }
     }
 
-    fn post<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
-        Route {
-            method: Method::POST,
-            path,
-            action,
-            handler: post(handler),
-        }
+    fn get<H, T, D>(path: &'static str, action: Action, handler: H) -> Route
+    where
+        H: Handler<T, App> + Documented<D>,
+        T: 'static,
+    {
+        Route::new::<H, D>(Method::GET, path, action, get(handler))
     }
 
-    fn put<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
-        Route {
-            method: Method::PUT,
-            path,
-            action,
-            handler: put(handler),
-        }
+    fn post<H, T, D>(path: &'static str, action: Action, handler: H) -> Route
+    where
+        H: Handler<T, App> + Documented<D>,
+        T: 'static,
+    {
+        Route::new::<H, D>(Method::POST, path, action, post(handler))
     }
 
-    fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, action: Action, handler: H) -> Route {
-        Route {
-            method: Method::DELETE,
-            path,
-            action,
-            handler: delete(handler),
-        }
+    fn put<H, T, D>(path: &'static str, action: Action, handler: H) -> Route
+    where
+        H: Handler<T, App> + Documented<D>,
+        T: 'static,
+    {
+        Route::new::<H, D>(Method::PUT, path, action, put(handler))
+    }
+
+    fn delete<H, T, D>(path: &'static str, action: Action, handler: H) -> Route
+    where
+        H: Handler<T, App> + Documented<D>,
+        T: 'static,
+    {
+        Route::new::<H, D>(Method::DELETE, path, action, delete(handler))
+    }
+
+    /// What it does, in a sentence, for those who read the document.
+    fn says(self, says: &'static str) -> Route {
+        Route { says, ..self }
     }
 }
 
@@ -134,29 +168,50 @@ impl Route {
 pub(crate) fn api_routes() -> Vec<Route> {
     use Action::*;
     vec![
-        Route::get("/api/v1/patients/{patient}/trends/{type}", ReadReadings, trends::get),
-        Route::get("/api/v1/patients/{patient}/readings", ReadReadings, readings::get),
-        Route::get("/api/v1/patients/{patient}/glucose-summary", ReadReadings, glucose_summary::get),
-        Route::get("/api/v1/patients/{patient}/blood-pressure-summary", ReadReadings, blood_pressure_summary::get),
-        Route::get("/api/v1/patients/{patient}/news2", ReadReadings, news2::get),
-        Route::get("/api/v1/practice-overview", ReadOverview, practice_overview::get),
-        Route::post("/api/v1/patients/{patient}/readings/entered-in-error", CorrectReadings, corrections::post),
-        Route::get("/api/v1/patients/{patient}/care-plan", ReadCarePlan, care_plan::show::get),
-        Route::put("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::adjust::put),
-        Route::delete("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::remove::delete),
-        Route::get("/api/v1/patients/{patient}/access-log", ReadAccessLog, access_log::get),
-        Route::get("/api/v1/alerts", ReadAlerts, alerts::list::get),
-        Route::get("/api/v1/alerts/stream", ReadAlerts, alerts::stream::get),
-        Route::get("/api/v1/alerts/{alert}", ReadAlerts, alerts::show::get),
-        Route::post("/api/v1/alerts/{alert}/acknowledge", WorkOnAlerts, alerts::acknowledge::post),
-        Route::post("/api/v1/alerts/{alert}/assign", WorkOnAlerts, alerts::assign::post),
-        Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post),
-        Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post),
-        Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post),
-        Route::post("/api/v1/rules/dry-run", TryRules, dry_run::post),
-        Route::post("/api/v1/break-glass", BreakGlass, break_glass::post),
-        Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get),
-        Route::post("/api/v1/break-glass/{break_glass}/review", ReviewBreakGlass, break_glass::review::post),
+        Route::get("/api/v1/patients", FindPatients, patients::search::get).says("Finds patients by number or name, among those whom the caller may see"),
+        Route::post("/api/v1/patients", ManagePatients, patients::register::post).says("Puts a patient into the record"),
+        Route::get("/api/v1/patients/{patient}", ReadPatient, patients::show::get).says("Who a patient is, who looks after them, and why the caller may see that"),
+        Route::put("/api/v1/patients/{patient}", ManagePatients, patients::change::put).says("Changes who a patient is"),
+        Route::get("/api/v1/patients/{patient}/enrolments", ReadPatient, patients::enrolments::get).says("The teams that look after a patient, or have"),
+        Route::put("/api/v1/patients/{patient}/enrolments/{team}", ManagePatients, patients::enrolments::put).says("Enrols a patient with a team"),
+        Route::delete("/api/v1/patients/{patient}/enrolments/{team}", EndEnrolments, patients::enrolments::delete).says("Ends an enrolment"),
+        Route::get("/api/v1/patients/{patient}/devices", ReadDevices, devices::list::get).says("The devices that measure a patient, or have"),
+        Route::post("/api/v1/devices", ManageDevices, devices::register::post).says("Registers a device; its secret is shown once"),
+        Route::post("/api/v1/devices/{device}/assignments", ManageDevices, devices::assign::post).says("Gives a device to a patient"),
+        Route::post("/api/v1/devices/{device}/revoke", ManageDevices, devices::revoke::post).says("Lets a device in no more"),
+        Route::get("/api/v1/patients/{patient}/notes", ReadNotes, notes::get).says("What was written down about a patient"),
+        Route::post("/api/v1/patients/{patient}/notes", WriteNotes, notes::post).says("Writes a note, or one in the place of another"),
+        Route::get("/api/v1/tasks", ReadTasks, tasks::list::get).says("What the caller's team has to do, or has done"),
+        Route::post("/api/v1/tasks", WorkOnTasks, tasks::add::post).says("Adds a task"),
+        Route::get("/api/v1/tasks/workload", ReadTasks, tasks::workload::get).says("How much the caller's team has to do"),
+        Route::get("/api/v1/tasks/{task}", ReadTasks, tasks::show::get).says("A task"),
+        Route::put("/api/v1/tasks/{task}", WorkOnTasks, tasks::change::put).says("Changes a task"),
+        Route::post("/api/v1/tasks/{task}/done", WorkOnTasks, tasks::end::done).says("Says that a task is done"),
+        Route::post("/api/v1/tasks/{task}/cancel", WorkOnTasks, tasks::end::cancel).says("Says that a task need not be done any more"),
+        Route::get("/api/v1/patients/{patient}/trends/{type}", ReadReadings, trends::get).says("A series over a window, summed up by buckets of time"),
+        Route::get("/api/v1/patients/{patient}/readings", ReadReadings, readings::get).says("Readings one by one, the latest first"),
+        Route::get("/api/v1/patients/{patient}/glucose-summary", ReadReadings, glucose_summary::get).says("Time in range, and the profile of a day"),
+        Route::get("/api/v1/patients/{patient}/blood-pressure-summary", ReadReadings, blood_pressure_summary::get).says("Courses of measurements at home"),
+        Route::get("/api/v1/patients/{patient}/news2", ReadReadings, news2::get).says("The early warning score and its course"),
+        Route::get("/api/v1/practice-overview", ReadOverview, practice_overview::get).says("The caller's patients by programme, counted"),
+        Route::post("/api/v1/patients/{patient}/readings/entered-in-error", CorrectReadings, corrections::post).says("Says that a reading is not one"),
+        Route::get("/api/v1/patients/{patient}/care-plan", ReadCarePlan, care_plan::show::get).says("The rules of a care plan"),
+        Route::post("/api/v1/patients/{patient}/care-plan", ChangeCarePlan, care_plan::begin::post).says("Puts a programme's rules into a care plan"),
+        Route::put("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::adjust::put).says("Adjusts a rule of a care plan, or adds one"),
+        Route::delete("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::remove::delete).says("Takes a rule out of a care plan"),
+        Route::get("/api/v1/patients/{patient}/access-log", ReadAccessLog, access_log::get).says("Who has seen or changed a record, and why they may"),
+        Route::get("/api/v1/alerts", ReadAlerts, alerts::list::get).says("Alerts: the worklist of a team"),
+        Route::get("/api/v1/alerts/stream", ReadAlerts, alerts::stream::get).says("What happens to alerts, as it happens"),
+        Route::get("/api/v1/alerts/{alert}", ReadAlerts, alerts::show::get).says("An alert, and everything that happened to it"),
+        Route::post("/api/v1/alerts/{alert}/acknowledge", WorkOnAlerts, alerts::acknowledge::post).says("Takes an alert up"),
+        Route::post("/api/v1/alerts/{alert}/assign", WorkOnAlerts, alerts::assign::post).says("Makes an alert somebody's business, or nobody's"),
+        Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post).says("Says something about an alert"),
+        Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post).says("Lets nobody be paged for an alert for a while"),
+        Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post).says("Puts an alert away whose condition has cleared"),
+        Route::post("/api/v1/rules/dry-run", TryRules, dry_run::post).says("What rules would have raised; nobody is paged"),
+        Route::post("/api/v1/break-glass", BreakGlass, break_glass::post).says("Opens the record of a patient without a relationship, for a stated reason"),
+        Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get).says("What was opened without a relationship"),
+        Route::post("/api/v1/break-glass/{break_glass}/review", ReviewBreakGlass, break_glass::review::post).says("What a privacy officer found about such an access"),
         Route::get("/fhir/R4/Patient", ReadPatient, fhir::patient::search),
         Route::get("/fhir/R4/Patient/{patient}", ReadPatient, fhir::patient::read),
         Route::get("/fhir/R4/Patient/{patient}/$everything", ReadEverything, fhir::everything::get),
@@ -182,27 +237,43 @@ pub(crate) struct OpenRoute {
     pub(crate) path: &'static str,
     /// What the caller has to show: [`admit`] sees to it.
     pub(crate) needs: Needs,
+    /// What it does, in a sentence.
+    pub(crate) says: &'static str,
+    /// What its handler takes and answers; `None`: it is no part of the interface for programs.
+    pub(crate) tell: Option<fn(&mut Told)>,
     handler: MethodRouter<App>,
+}
+
+/// One for programs.
+fn told<H: Documented<D>, D>(_: &H) -> Option<fn(&mut Told)> {
+    Some(H::tell)
 }
 
 /// Everything else that there is.
 #[rustfmt::skip]
 pub(crate) fn open_routes() -> Vec<OpenRoute> {
     use Needs::*;
-    let route = |method, path, needs, handler| OpenRoute { method, path, needs, handler };
+    let aside = |path, handler| OpenRoute { method: Method::GET, path, needs: Nothing, says: "", tell: None, handler };
+    let route = |method, path, needs, says, tell, handler| OpenRoute { method, path, needs, says, tell, handler };
     vec![
-        route(Method::GET, "/healthz", Nothing, get(health::alive)),
-        route(Method::GET, "/readyz", Nothing, get(health::ready)),
-        route(Method::GET, "/metrics", Nothing, get(metrics::get)),
-        route(Method::GET, "/fhir/R4/metadata", Nothing, get(fhir::metadata::get)),
-        route(Method::POST, "/api/v1/sign-in", Nothing, post(sign_in::post)),
-        route(Method::GET, "/api/v1/session", Session, get(sign_in::session::get)),
-        route(Method::DELETE, "/api/v1/session", Session, delete(sign_in::sign_out::delete)),
-        route(Method::POST, "/api/v1/session/role", Session, post(sign_in::pick_role::post)),
-        route(Method::POST, "/api/v1/account/password", Session, post(sign_in::change_password::post)),
-        route(Method::POST, "/api/v1/account/second-factor", Session, post(sign_in::second_factor::post)),
-        route(Method::PUT, "/api/v1/account/second-factor", Session, put(sign_in::second_factor::put)),
-        route(Method::DELETE, "/api/v1/account/second-factor", Session, delete(sign_in::second_factor::delete)),
+        aside("/healthz", get(health::alive)),
+        aside("/readyz", get(health::ready)),
+        aside("/metrics", get(metrics::get)),
+        aside("/fhir/R4/metadata", get(fhir::metadata::get)),
+        aside("/api/v1/openapi.json", get(openapi::get)),
+        aside("/api/docs", get(openapi::reader)),
+        aside("/api/docs/{file}", get(openapi::file)),
+        aside("/api/v1/identity-providers/{provider}/sign-in", get(sign_in::provider::begin)),
+        aside("/api/v1/identity-providers/{provider}/callback", get(sign_in::provider::callback)),
+        route(Method::GET, "/api/v1/identity-providers", Nothing, "Through whom one can sign in", told(&sign_in::provider::list), get(sign_in::provider::list)),
+        route(Method::POST, "/api/v1/sign-in", Nothing, "Signs in with name and password", told(&sign_in::post), post(sign_in::post)),
+        route(Method::GET, "/api/v1/session", Session, "Who is signed in, and in which roles they may act", told(&sign_in::session::get), get(sign_in::session::get)),
+        route(Method::DELETE, "/api/v1/session", Session, "Signs out", told(&sign_in::sign_out::delete), delete(sign_in::sign_out::delete)),
+        route(Method::POST, "/api/v1/session/role", Session, "Picks the role in which to act", told(&sign_in::pick_role::post), post(sign_in::pick_role::post)),
+        route(Method::POST, "/api/v1/account/password", Session, "Chooses another password", told(&sign_in::change_password::post), post(sign_in::change_password::post)),
+        route(Method::POST, "/api/v1/account/second-factor", Session, "Offers a second factor", told(&sign_in::second_factor::post), post(sign_in::second_factor::post)),
+        route(Method::PUT, "/api/v1/account/second-factor", Session, "Takes the second factor that was offered", told(&sign_in::second_factor::put), put(sign_in::second_factor::put)),
+        route(Method::DELETE, "/api/v1/account/second-factor", Session, "Gives the second factor up", told(&sign_in::second_factor::delete), delete(sign_in::second_factor::delete)),
     ]
 }
 

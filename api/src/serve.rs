@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use homeward_alerts::outgoing::Caller;
 use homeward_record::Clock;
 use homeward_store::PgPool;
 use hyper::Request;
@@ -21,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Origin;
 use crate::routes::{Shared, router};
+use crate::sign_in::IdentityProvider;
 
 /// How many connections there may be at once. Each screen with live alerts keeps one, and costs some tens of
 /// kilobytes. More than this wait in the kernel's queue.
@@ -46,6 +49,12 @@ pub struct ApiState {
     pub pool: PgPool,
     /// Where others reach the interface, without a slash at its end: `https://homeward.example`.
     pub base_url: String,
+    /// Through whom people may sign in.
+    pub identity_providers: Vec<IdentityProvider>,
+    /// What calls them.
+    pub caller: Caller,
+    /// How many requests each caller may send in a minute.
+    pub requests_per_minute: NonZeroU32,
     /// Where the time comes from.
     pub clock: Clock,
     /// Whether readings are being taken; else why not, in words for whoever runs the process.
@@ -68,9 +77,10 @@ impl fmt::Debug for ApiState {
 ///
 /// # Errors
 ///
-/// None at present: what may fail is waited for.
+/// When an identity provider's issuer is no URL. What else may fail is waited for.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> io::Result<()> {
     let app = Shared::new(state, shutdown.clone());
+    let app = app.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     let router = router(&app);
     tokio::join!(
         accept(&listener, &router, &shutdown),

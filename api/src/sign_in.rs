@@ -11,6 +11,8 @@ pub(crate) mod change_password;
 mod code;
 mod hashing;
 pub(crate) mod pick_role;
+pub(crate) mod provider;
+mod relying_party;
 mod right_password;
 pub(crate) mod second_factor;
 pub(crate) mod session;
@@ -22,8 +24,8 @@ mod visit;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderName;
 use axum::http::header::{HeaderValue, SET_COOKIE};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_store::Error;
 use homeward_store::access::HeldRole;
@@ -35,6 +37,7 @@ use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::{self, NewSession, Session, end_session};
 use serde::Deserialize;
 use sqlx::{PgConnection, Postgres, Transaction};
+use utoipa::ToSchema;
 
 use crate::access::SESSION_COOKIE;
 use crate::alerts::act::NoParameters;
@@ -44,6 +47,8 @@ use crate::routes::App;
 use session::View;
 
 pub(crate) use hashing::Hashing;
+pub use relying_party::IdentityProvider;
+pub(crate) use relying_party::RelyingParty;
 pub(crate) use visit::{Needs, SignedIn, Visit, admit};
 
 /// After so many wrong passwords in a row an account is locked, and again after each further one: somebody who forgets
@@ -57,7 +62,7 @@ const LOCKED_FOR: TimeDelta = TimeDelta::minutes(15);
 /// The longest sign-in name, in characters: an address of e-mail fits.
 const LONGEST_NAME: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     name: String,
@@ -65,15 +70,26 @@ pub(crate) struct Asked {
     code: Option<String>,
 }
 
-/// An answer that sets the session's cookie.
-pub(crate) type WithCookie = ([(HeaderName, HeaderValue); 1], Json<View>);
+/// An answer that sets the session's cookie, or takes it away.
+pub(crate) struct WithCookie<T> {
+    cookie: HeaderValue,
+    body: T,
+}
+
+impl<T: IntoResponse> IntoResponse for WithCookie<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        response.headers_mut().append(SET_COOKIE, self.cookie);
+        response
+    }
+}
 
 pub(crate) async fn post(
     State(app): State<App>,
     visit: Visit,
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
-) -> Result<WithCookie, ApiError> {
+) -> Result<WithCookie<Json<View>>, ApiError> {
     let sign_in_name = as_kept(&asked.name);
     throttle::count(&app, &visit, &asked.name).await?;
     let account = find_account(&mut *app.connection().await?, &sign_in_name).await?;
@@ -98,7 +114,8 @@ pub(crate) async fn post(
     let (account, refusal) = match (account, refusal) {
         (Some(account), None) => {
             throttle::forgive(&mut transaction, &visit, &asked.name).await?;
-            let answer = let_in(&mut transaction, &visit, account).await?;
+            note_right_password(&mut transaction, account.id).await?;
+            let answer = let_in(&mut transaction, &visit, account, None).await?;
             commit(transaction).await?;
             return Ok(answer);
         }
@@ -187,13 +204,13 @@ fn as_kept(name: &str) -> String {
     if fits { name } else { String::new() }
 }
 
-/// Begins the session of somebody who has shown the right password.
+/// Begins the session of somebody who has shown who they are: by the right password, or as is said here.
 async fn let_in(
     connection: &mut PgConnection,
     visit: &Visit,
     account: Account,
-) -> Result<WithCookie, ApiError> {
-    note_right_password(connection, account.id).await?;
+    how: Option<&str>,
+) -> Result<WithCookie<Json<View>>, ApiError> {
     // What another person did in this browser is over.
     if let Some(secret) = &visit.secret {
         end_session(connection, &secret_hash(secret), visit.now).await?;
@@ -219,10 +236,14 @@ async fn let_in(
     let cookie = new_session(connection, &mut session, visit.now).await?;
     let entry = AuditEntry {
         held_role: session.acts_as.as_ref().map(|role| role.id),
+        reason: how,
         ..visit.entry("sign_in", &session.name)
     };
     audit::append(connection, &entry, visit.now).await?;
-    Ok((cookie, Json(View::new(session, roles))))
+    Ok(WithCookie {
+        cookie,
+        body: Json(View::new(session, roles)),
+    })
 }
 
 /// Begins a session like this one, with a secret and a token of its own. Answers with its cookie.
@@ -230,7 +251,7 @@ async fn new_session(
     connection: &mut PgConnection,
     session: &mut Session,
     now: DateTime<Utc>,
-) -> Result<[(HeaderName, HeaderValue); 1], ApiError> {
+) -> Result<HeaderValue, ApiError> {
     let secret = random_text();
     session.hash = secret_hash(&secret);
     session.csrf_token = random_text();
@@ -243,7 +264,7 @@ async fn new_session(
         expires_at: session.expires_at,
     };
     sessions::begin_session(connection, &new, now).await?;
-    Ok([(SET_COOKIE, cookie(&secret, false))])
+    Ok(cookie(&secret, false))
 }
 
 /// The session's cookie, or what takes it away. It lasts as long as the browser; that it is over is the record's
@@ -255,7 +276,7 @@ fn cookie(secret: &str, over: bool) -> HeaderValue {
 }
 
 /// 256 random bits, in hexadecimal digits.
-fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     let bits: [u8; 32] = rand::random();
     bits.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! A whole interface on a database of its own, with a clock that stands still.
 
 use std::fmt::Write;
+use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::http::{Method, Request, Response, StatusCode};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
+use homeward_alerts::outgoing::Caller;
 use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
 use homeward_store::access::{NewRole, Role, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
@@ -62,6 +64,9 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
 pub(crate) static METRICS: LazyLock<PrometheusHandle> =
     LazyLock::new(|| PrometheusBuilder::new().install_recorder().unwrap());
 
+/// Reading a system's certificates takes a while.
+static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller::new().unwrap());
+
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) shutdown: CancellationToken,
@@ -90,7 +95,7 @@ impl TestApp {
         let mut state = api_state(&database);
         change(&mut state);
         let shutdown = CancellationToken::new();
-        let app = Shared::new(state, shutdown.clone());
+        let app = Shared::new(state, shutdown.clone()).unwrap();
         let router = router_deciding_by(&app, decide);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();
@@ -109,7 +114,7 @@ impl TestApp {
             requests,
             ..api_state(&self.database)
         };
-        self.router = router_deciding_by(&Shared::new(state, self.shutdown.clone()), may);
+        self.router = router_deciding_by(&Shared::new(state, self.shutdown.clone()).unwrap(), may);
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -293,7 +298,15 @@ impl TestApp {
             organisation,
             team,
         };
-        add_patients(&mut connection, &[new]).await.unwrap()[0]
+        let patient = add_patients(&mut connection, &[new]).await.unwrap()[0];
+        // The clock of the test stands still, in the past of the database's.
+        sqlx::query("UPDATE enrolment SET enrolled_at = $2 WHERE patient_id = $1")
+            .bind(patient.0)
+            .bind(at("2026-11-01T00:00:00Z"))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        patient
     }
 
     /// Adds a cuff that has measured a patient since the first of the month; the first has the number 10001.
@@ -458,6 +471,9 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
         requests: database.pool_for_requests(),
         pool: database.pool().clone(),
         base_url: "https://homeward.example".to_owned(),
+        identity_providers: Vec::new(),
+        caller: CALLER.clone(),
+        requests_per_minute: NonZeroU32::MAX,
         clock: Clock::Fixed(now()),
         ingest_ready: Arc::new(|| Ok(())),
         render_metrics: Arc::new(move || metrics.render()),

@@ -7,9 +7,10 @@
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
-use homeward_store::trends::{Bucket, TrendPoint, raw_points, trend};
+use homeward_store::trends::{Bucket, TrendPoint, raw_points, surely_more_than, trend};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -39,18 +40,21 @@ enum Resolution {
     Auto,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     from: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     to: Option<Instant>,
     #[serde(default, deserialize_with = "parsed")]
     bucket: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Trend {
     patient: PatientId,
     r#type: &'static str,
@@ -62,7 +66,7 @@ pub(crate) struct Trend {
     series: Vec<Series>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Series {
     metric: Metric,
     unit: &'static str,
@@ -70,7 +74,7 @@ struct Series {
 }
 
 /// The readings of one bucket, or one reading: how many, and their least, mean and greatest value.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Point {
     at: DateTime<Utc>,
     n: i64,
@@ -123,7 +127,9 @@ async fn auto(
     metrics: &[Metric],
     window: Window,
 ) -> Result<(&'static str, Window, Vec<Series>), ApiError> {
-    if let Some(series) = raw_series(connection, patient, metrics, window, AUTO_POINTS).await? {
+    if !surely_many(connection, patient, metrics, window).await?
+        && let Some(series) = raw_series(connection, patient, metrics, window, AUTO_POINTS).await?
+    {
         return Ok(("raw", window, series));
     }
     let fits = |bucket: &Bucket| window.to - window.from <= bucket.length() * AUTO_POINTS;
@@ -134,6 +140,22 @@ async fn auto(
     let window = widen(window, bucket)?;
     let series = summed_series(connection, patient, metrics, window, bucket).await?;
     Ok((name_of(bucket), window, series))
+}
+
+/// Whether one of the series is known to have too many readings for each to be a point.
+async fn surely_many(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    metrics: &[Metric],
+    window: Window,
+) -> Result<bool, ApiError> {
+    let window = (window.from, window.to);
+    for metric in metrics {
+        if surely_more_than(connection, patient, *metric, window, AUTO_POINTS.into()).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// `None` when one of the series has more than `max` readings.

@@ -43,6 +43,25 @@ pub(crate) enum AccountCommand {
         #[arg(value_name = "ID")]
         account: i64,
     },
+    /// Let an account sign in through an identity provider, which knows its owner by a subject
+    Link {
+        #[arg(value_name = "ID")]
+        account: i64,
+        /// The provider's issuer, as the configuration has it
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// The `sub` by which the provider knows the owner
+        #[arg(long, value_name = "TEXT", value_parser = text)]
+        subject: String,
+    },
+    /// Let an account no longer sign in through an identity provider, and sign it out everywhere
+    Unlink {
+        #[arg(value_name = "ID")]
+        account: i64,
+        /// The provider's issuer
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+    },
     /// Let somebody whose device is lost sign in without a code, until they take another second factor
     RemoveSecondFactor {
         #[arg(value_name = "ID")]
@@ -61,6 +80,9 @@ pub(crate) struct AccountOptions {
     /// Read the password from the standard input: one that its owner has chosen
     #[arg(long)]
     password_stdin: bool,
+    /// Give it no password: it signs in through an identity provider alone
+    #[arg(long, conflicts_with = "password_stdin")]
+    no_password: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +160,29 @@ pub(super) async fn account(
             .await?;
             Ok(json!({"account_id": account, "was_locked": was_locked}))
         }
+        AccountCommand::Link {
+            account,
+            issuer,
+            subject,
+        } => {
+            let before = accounts::link_identity(connection, account, (&issuer, &subject)).await?;
+            if let Some(before) = before {
+                // Whoever it was signed in there by an identity that is not theirs.
+                end_sessions_of(connection, before, None, now).await?;
+            }
+            let target = format!("account {account}");
+            note(connection, "link_identity", &target, &[], now).await?;
+            Ok(
+                json!({"account_id": account, "issuer": issuer, "subject": subject, "linked_before_to": before}),
+            )
+        }
+        AccountCommand::Unlink { account, issuer } => {
+            let forgotten = accounts::unlink_identities(connection, account, &issuer).await?;
+            end_sessions_of(connection, account, None, now).await?;
+            let target = format!("account {account}");
+            note(connection, "unlink_identity", &target, &[], now).await?;
+            Ok(json!({"account_id": account, "issuer": issuer, "forgotten": forgotten}))
+        }
         AccountCommand::RemoveSecondFactor { account } => {
             accounts::require_account(connection, account).await?;
             let had_one = accounts::remove_second_factor(connection, account).await?;
@@ -169,20 +214,23 @@ async fn add(connection: &mut PgConnection, options: &AccountOptions, now: DateT
     let (password, until) = if options.password_stdin {
         let chosen = read_password()?;
         password::check(&chosen, &[&options.sign_in_name, &options.name])?;
-        (chosen, None)
+        (Some(chosen), None)
+    } else if options.no_password {
+        (None, None)
     } else {
-        (first_password(), Some(now + FIRST_PASSWORD_LASTS))
+        (Some(first_password()), Some(now + FIRST_PASSWORD_LASTS))
     };
-    let hash = password::hash(&password).context("could not hash the password")?;
+    let hash = password.as_deref().map(password::hash).transpose();
+    let hash = hash.context("could not hash the password")?;
     let new = NewAccount {
         sign_in_name: &options.sign_in_name,
         name: &options.name,
-        password_hash: Some(&hash),
+        password_hash: hash.as_deref(),
         initial_password_until: until,
     };
     let account = accounts::add_account(connection, &new, now).await?;
     note(connection, "add_account", &format!("account {account}"), &[], now).await?;
-    let shown = until.is_some().then_some(password);
+    let shown = password.filter(|_| until.is_some());
     Ok(json!({
         "account_id": account, "sign_in_name": options.sign_in_name, "password": shown, "password_until": until,
     }))

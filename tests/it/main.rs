@@ -21,6 +21,8 @@ mod limits;
 mod malformed;
 mod notifications;
 mod once;
+mod openapi;
+mod openid;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod overtaking;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use homeward_record::{Metric, PatientId};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::trial::{Outcome, Tried, TriedEpisode, can_be_tried};
 use super::{RuleOutcome, TrialRule};
@@ -71,7 +72,7 @@ struct RuleSums {
 }
 
 /// What a set of rules, or one rule, made of some histories.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Figures {
     /// Patients with at least one patient-day.
     pub patients: u64,
@@ -88,7 +89,7 @@ pub struct Figures {
 }
 
 /// Numbers of episodes by severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Severities {
     /// Of all severities.
     pub all: u64,
@@ -103,7 +104,7 @@ pub struct Severities {
 }
 
 /// How a proposal differs from the present plans, in episodes, late ones included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Difference {
     /// Episodes of the proposal without one of the present plan.
     pub only_proposed: u64,
@@ -116,7 +117,7 @@ pub struct Difference {
 }
 
 /// What a dry run answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// The time that the rules were tried over.
     pub from: DateTime<Utc>,
@@ -147,9 +148,10 @@ pub struct Report {
 }
 
 /// A rule in a report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RuleReport {
     /// Its code.
+    #[schema(value_type = String)]
     pub code: Arc<str>,
     /// What it is called.
     pub name: String,
@@ -170,11 +172,12 @@ pub struct RuleReport {
 }
 
 /// An episode in a report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ListedEpisode {
     /// Whose it is.
     pub patient: PatientId,
     /// The rule's code.
+    #[schema(value_type = String)]
     pub code: Arc<str>,
     /// How urgent it is.
     pub severity: Severity,
@@ -200,7 +203,7 @@ pub struct ListedEpisode {
 }
 
 /// A reading of an episode in a report.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ListedReading {
     /// What was measured.
     pub metric: Metric,

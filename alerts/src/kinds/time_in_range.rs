@@ -4,6 +4,7 @@ use chrono::{Days as DaysOf, NaiveDate};
 use homeward_record::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{Signals, Zone, index_key, of_metric, time_of};
 use crate::limit::comparable;
@@ -50,7 +51,7 @@ pub struct Figure {
 }
 
 /// Which readings are counted; values in the metric's unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Share {
     /// Those beyond a bound.
@@ -65,7 +66,7 @@ pub enum Share {
 }
 
 /// The limit of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Percent {
     /// More than so many percent are too many.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 use homeward_record::{DeviceId, Metric};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::course::{Course, Place, READINGS_OF_A_DAY};
 use crate::{Observation, Zone, moments};
@@ -28,7 +29,7 @@ const TARGET_OLDER: (f64, f64) = (145.0, 85.0);
 const OLDER: u32 = 80;
 
 /// A course of measurements at home and what it comes to, after NICE NG136.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct HomeCourse {
     /// Its first day, by the patient's calendar.
     pub first_day: NaiveDate,
@@ -49,7 +50,7 @@ pub struct HomeCourse {
 }
 
 /// The average of a course, in mmHg.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CourseAverage {
     /// Systolic.
     pub systolic: Option<f64>,
@@ -60,7 +61,7 @@ pub struct CourseAverage {
 }
 
 /// The range of an average. It is no diagnosis: that takes a clinician.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StageRange {
     /// Below 135 and below 85 mmHg.
@@ -75,7 +76,7 @@ pub enum StageRange {
 }
 
 /// What an average should be below under treatment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Target {
     /// The patient's age on the last day with measurements, in years: the target depends on it.
     pub age: u32,
@@ -88,7 +89,7 @@ pub struct Target {
 }
 
 /// How much there was to go by.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Sufficiency {
     /// Measurements on [`LEAST_DAYS`] days at least, and no short day among those that count.
     pub sufficient: bool,
@@ -101,7 +102,7 @@ pub struct Sufficiency {
 }
 
 /// A day of a course.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct DayAverage {
     /// The day of the patient's calendar.
     pub date: NaiveDate,
@@ -120,7 +121,7 @@ pub struct DayAverage {
 }
 
 /// The numbers that one device measured at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Measurement {
     /// When.
     pub at: DateTime<Utc>,
@@ -142,7 +143,7 @@ pub struct Measurement {
 }
 
 /// Why a measurement is not in an average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyNot {
     /// It is of the course's first day.

@@ -2,6 +2,7 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use homeward_record::Metric;
 use homeward_record::unit::MG_PER_DL_PER_MMOL_PER_L;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Zone;
 use crate::limit::comparable;
@@ -41,7 +42,7 @@ pub struct Sample {
 }
 
 /// The figures of an ambulatory glucose profile (International Consensus on Time in Range, 2019).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct GlucoseSummary {
     /// How many readings it is made of.
     pub readings: usize,
@@ -68,7 +69,7 @@ pub struct GlucoseSummary {
 }
 
 /// How much of the readings is within a range.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Range {
     /// `very_low`, `low`, `in_range`, `high` or `very_high`.
     pub name: &'static str,
@@ -79,7 +80,7 @@ pub struct Range {
 }
 
 /// The readings of all days at one time of the day, in mmol/L.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Profile {
     /// Where the part of the day begins, by the patient's clock: minutes after midnight.
     pub minute: u32,
@@ -98,7 +99,7 @@ pub struct Profile {
 }
 
 /// A time of low glucose: below the range that is aimed at for 15 minutes, until it has not been for 15 minutes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Hypo {
     /// The first low reading.
     pub from: DateTime<Utc>,

@@ -2,6 +2,7 @@
 
 use homeward_record::Metric;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ADULT_RANGE, GlucoseSummary, Sample};
 use crate::{Percent, Share, TimeInRange};
@@ -11,7 +12,7 @@ use crate::{Percent, Share, TimeInRange};
 pub const MOST_VARIATION_PERCENT: f64 = 36.0;
 
 /// Targets and what came of them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct GlucoseTargets {
     /// The shares, in the order of the rule.
     pub shares: Vec<ShareTarget>,
@@ -23,7 +24,7 @@ pub struct GlucoseTargets {
 
 /// A share of the readings that should not be too large, or not too small. In JSON with the rule's words:
 /// `{"below": 3.9, "over_percent": 4, …}` is not met by more than 4 % of the readings below 3.9 mmol/L.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ShareTarget {
     /// Which readings.
     #[serde(flatten)]
@@ -38,7 +39,7 @@ pub struct ShareTarget {
 }
 
 /// The coefficient of variation that should not be exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct VariationTarget {
     /// [`MOST_VARIATION_PERCENT`].
     pub at_most_percent: f64,

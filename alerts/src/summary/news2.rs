@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kinds::{NEWS2_METRICS, News2Scores, Vitals};
 use crate::{Observation, Scale, moments};
@@ -39,7 +40,7 @@ impl Default for Setting {
 }
 
 /// The scores of a time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct News2Summary {
     /// As of the last reading.
     pub latest: Option<News2Score>,
@@ -52,7 +53,7 @@ pub struct News2Summary {
 }
 
 /// A score with all that it is made of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct News2Score {
     /// Its point in the trend.
     #[serde(flatten)]
@@ -62,7 +63,7 @@ pub struct News2Score {
 }
 
 /// A score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct News2Point {
     /// When the last of its readings was measured.
     pub at: DateTime<Utc>,
@@ -75,13 +76,14 @@ pub struct News2Point {
     /// The parameters that are not known.
     pub missing: Vec<Metric>,
     /// The scale for oxygen saturation.
+    #[schema(value_type = u8)]
     pub scale: Scale,
     /// Which response the total asks for.
     pub response: Response,
 }
 
 /// A parameter of a score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Parameter {
     /// Which.
     pub metric: Metric,
@@ -95,7 +97,7 @@ pub struct Parameter {
 }
 
 /// The response that a score asks for. Source: Royal College of Physicians, NEWS2, 2017, charts 2 and 3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     /// A total of 0.

@@ -3,8 +3,24 @@
 /// What a request does. Each route names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Action {
+    /// Finds patients by name or number.
+    FindPatients,
     /// Reads who a patient is.
     ReadPatient,
+    /// Puts patients into the record, changes who they are, and enrols them with teams.
+    ManagePatients,
+    /// Ends enrolments.
+    EndEnrolments,
+    /// Registers, assigns and revokes devices.
+    ManageDevices,
+    /// Reads notes.
+    ReadNotes,
+    /// Writes notes.
+    WriteNotes,
+    /// Reads what a team has to do.
+    ReadTasks,
+    /// Adds, changes and ends tasks.
+    WorkOnTasks,
     /// Reads which devices measure a patient.
     ReadDevices,
     /// Reads the whole record, to hand it on.
@@ -45,7 +61,15 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 15] = [
+    pub(crate) const ALL: [Action; 23] = [
+        Action::FindPatients,
+        Action::ManagePatients,
+        Action::EndEnrolments,
+        Action::ManageDevices,
+        Action::ReadNotes,
+        Action::WriteNotes,
+        Action::ReadTasks,
+        Action::WorkOnTasks,
         Action::ReadPatient,
         Action::ReadDevices,
         Action::ReadEverything,
@@ -66,7 +90,15 @@ impl Action {
     /// The name in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Action::FindPatients => "find_patients",
             Action::ReadPatient => "read_patient",
+            Action::ManagePatients => "manage_patients",
+            Action::EndEnrolments => "end_enrolments",
+            Action::ManageDevices => "manage_devices",
+            Action::ReadNotes => "read_notes",
+            Action::WriteNotes => "write_notes",
+            Action::ReadTasks => "read_tasks",
+            Action::WorkOnTasks => "work_on_tasks",
             Action::ReadDevices => "read_devices",
             Action::ReadEverything => "read_everything",
             Action::ReadFlags => "read_flags",
@@ -87,7 +119,13 @@ impl Action {
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {
-            Action::ReadPatient => ("Patient", false),
+            Action::FindPatients | Action::ReadPatient => ("Patient", false),
+            Action::ManagePatients | Action::EndEnrolments => ("Patient", true),
+            Action::ManageDevices => ("Device", true),
+            Action::ReadNotes => ("DocumentReference", false),
+            Action::WriteNotes => ("DocumentReference", true),
+            Action::ReadTasks => ("Task", false),
+            Action::WorkOnTasks => ("Task", true),
             Action::ReadDevices => ("Device", false),
             // Only a scope of all resources includes that.
             Action::ReadEverything => ("*", false),
@@ -108,6 +146,32 @@ impl Action {
 /// What an action of the log means, in words for the patient: what somebody did, and what somebody tried to do.
 pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
     match action {
+        "find_patients" => (
+            "saw your details in a list of patients",
+            "find you in a list of patients",
+        ),
+        "manage_patients" => (
+            "put down or changed who you are and which team looks after you",
+            "change who you are or which team looks after you",
+        ),
+        "end_enrolments" => (
+            "noted that a team no longer looks after you",
+            "note that a team no longer looks after you",
+        ),
+        "manage_devices" => (
+            "registered, gave you or blocked a device",
+            "register, give you or block a device",
+        ),
+        "read_notes" => ("read the notes about you", "read the notes about you"),
+        "write_notes" => ("wrote a note about you", "write a note about you"),
+        "read_tasks" => (
+            "looked at what is to be done for you",
+            "look at what is to be done for you",
+        ),
+        "work_on_tasks" => (
+            "noted something that is to be done for you, or was",
+            "note something that is to be done for you",
+        ),
         "read_patient" => ("looked at your details", "look at your details"),
         "read_devices" => (
             "looked at which devices measure you",

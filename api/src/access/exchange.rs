@@ -18,7 +18,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
 
 use super::may::{Decide, Denied};
-use super::{Action, Principal};
+use super::{Action, Principal, idempotency};
 use crate::error::ApiError;
 use crate::request::Path;
 use crate::routes::App;
@@ -84,6 +84,11 @@ impl Exchange {
     /// Notes whose record the answer is about, where the path does not say.
     pub(crate) fn note_patients(&self, patients: impl IntoIterator<Item = PatientId>) {
         self.noted().patients.extend(patients);
+    }
+
+    /// Whose record the answer is about, as far as was noted.
+    pub(super) fn noted_patients(&self) -> Vec<PatientId> {
+        self.noted().patients.iter().copied().collect()
     }
 
     /// Notes the reason that the caller states.
@@ -189,6 +194,8 @@ pub(crate) async fn pass(
     let now = app.clock.now();
     let mut transaction = app.begin().await?;
     let principal = Principal::of(&app, &mut transaction, (&parts.method, &parts.headers), now).await?;
+    let allowance = app.rate_limits.take(principal.acts_as.id)?;
+    let key = idempotency::key_of(&parts)?;
     let target = parts.uri.path().to_owned();
     let origin = parts
         .extensions
@@ -233,13 +240,18 @@ pub(crate) async fn pass(
         }),
     }));
     parts.extensions.insert(exchange.clone());
-    let response = next.run(Request::from_parts(parts, body)).await;
+    let answered = match key {
+        Some(key) => idempotency::once(&exchange, key, (parts, body), next).await,
+        None => Ok(next.run(Request::from_parts(parts, body)).await),
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     if response.status().is_success() {
         exchange.conclude().await?;
     } else {
         exchange.give_up(&app).await?;
     }
-    Ok(response.into_response())
+    allowance.tell(response.headers_mut());
+    Ok(response)
 }
 
 fn refusal(denied: Denied, patient: Option<PatientId>) -> ApiError {

@@ -23,17 +23,21 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         PrivacyOfficer,
     };
     match action {
-        Action::ReadPatient
-        | Action::ReadDevices
+        // Whoever looks after people and devices has to find them.
+        Action::FindPatients | Action::ReadPatient | Action::ReadDevices => role != PrivacyOfficer,
+        Action::ManagePatients | Action::ManageDevices => role == Administrator,
+        Action::EndEnrolments => matches!(role, Administrator | CareTeamLead),
+        Action::ReadNotes
         | Action::ReadEverything
         | Action::ReadReadings
         | Action::ReadCarePlan
         | Action::ReadAlerts
         | Action::ReadFlags => !matches!(role, PrivacyOfficer | Administrator),
         Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
-        Action::CorrectReadings | Action::WorkOnAlerts => {
+        Action::CorrectReadings | Action::WorkOnAlerts | Action::WriteNotes | Action::WorkOnTasks => {
             matches!(role, CareTeamMember | CareTeamLead | GpClinician | Integrator)
         }
+        Action::ReadTasks => !matches!(role, Patient | PrivacyOfficer | Administrator),
         Action::ChangeCarePlan => matches!(role, CareTeamLead | GpClinician),
         Action::TryRules => matches!(role, CareTeamMember | CareTeamLead | GpClinician | GpManager),
         Action::ReadAccessLog => matches!(role, Patient | PrivacyOfficer),
@@ -67,8 +71,9 @@ pub(crate) fn may(
     if !principal.has_scope(action.scope()) {
         return Err(Denied::Scope);
     }
-    // A privacy officer looks at who looked, of any patient, and sees nothing else of the record.
-    if role == Role::PrivacyOfficer {
+    // A privacy officer looks at who looked, of any patient, and an administrator looks after people and devices; what
+    // they do needs no relationship, and shows nothing clinical.
+    if matches!(role, Role::PrivacyOfficer | Role::Administrator) {
         return Ok(());
     }
     match patient {

@@ -5,20 +5,27 @@
 //! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
 //! answered; when it has not, nothing has happened.
 //!
+//! Each caller has an allowance of requests ([`rate_limit`]), and one that is sent twice under a key is done once
+//! ([`idempotency`]).
+//!
 //! A caller shows a bearer token, or the cookie of a session in which a role is picked: see [`crate::sign_in`].
 
 mod action;
 mod exchange;
+mod idempotency;
 mod may;
 mod principal;
+mod rate_limit;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, Origin, pass};
+pub(crate) use idempotency::ShownOnce;
 #[cfg(test)]
 pub(crate) use may::does;
 pub(crate) use may::{Decide, may};
 pub(crate) use principal::Principal;
+pub(crate) use rate_limit::RateLimits;
 pub(crate) use session::{SESSION_COOKIE, from_our_page, secret_of, session_of};

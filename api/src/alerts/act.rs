@@ -4,6 +4,7 @@ use axum::Json;
 use homeward_record::EpisodeId;
 use homeward_store::episodes::{Action, Outcome, Refusal, act};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Alert;
 use crate::access::Exchange;
@@ -12,11 +13,12 @@ use crate::request::Path;
 
 /// The longest name, and the longest reason or comment, in characters: enough for whoever has something to say,
 /// and small enough to be shown in a list.
-pub(super) const NAME_LENGTH: usize = 100;
+pub(crate) const NAME_LENGTH: usize = 100;
 pub(crate) const TEXT_LENGTH: usize = 2_000;
 
 /// None of these routes has parameters: a mistyped one does not go unnoticed.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 

@@ -6,6 +6,7 @@
 use axum::Json;
 use homeward_store::episodes::Action;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Alert;
 use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
@@ -13,7 +14,7 @@ use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Comment {
     text: String,

@@ -1,22 +1,26 @@
-//! `GET /api/v1/alerts`: episodes, the latest raised first.
+//! `GET /api/v1/alerts`: episodes of the patients whom the caller may see.
 //!
-//! Parameters: `status` and `severity` (several with commas between them; all), `patient`, `late` (`true` or
-//! `false`; both), `limit` (1 to 500; 50), `after` (the `next` of the page before, which is `null` on the
-//! last).
+//! Parameters: `status` and `severity` (several with commas between them; all), `patient`, `programme`, `late` (`true`
+//! or `false`; both), `assigned_to` (a name), `mine` (`true`: those that are the caller's business), `unassigned`
+//! (`true`: those that are nobody's yet), `sort` (`latest`: the latest raised first, which it is without one; `urgency`:
+//! the most severe first, and of these the one that was raised first), `limit` (1 to 500; 50), `after` (the `next` of
+//! the page before, which is `null` on the last).
 
 use std::str::FromStr;
 
 use axum::Json;
 use homeward_record::{EpisodeId, PatientId};
-use homeward_store::alerts::{EpisodeFilter, EpisodeStatus, list_episodes};
+use homeward_store::alerts::{Assigned, EpisodeFilter, EpisodeOrder, EpisodeStatus, list_episodes};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Alert, SEVERITIES};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Limit, Query, choose, choose_some, parsed};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
@@ -24,16 +28,55 @@ pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     severity: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     patient: Option<PatientId>,
+    #[serde(default, deserialize_with = "parsed")]
+    programme: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
     late: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
+    assigned_to: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
+    mine: Option<bool>,
+    #[serde(default, deserialize_with = "parsed")]
+    unassigned: Option<bool>,
+    #[serde(default, deserialize_with = "parsed")]
+    sort: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
+    #[param(inline)]
     limit: Option<Limit<50, 500>>,
     #[serde(default, deserialize_with = "parsed")]
+    #[param(value_type = Option<String>)]
     after: Option<Cursor>,
 }
 
-#[derive(Serialize)]
+/// The orders, by their names.
+const ORDERS: [(&str, EpisodeOrder); 2] = [
+    ("latest", EpisodeOrder::Latest),
+    ("urgency", EpisodeOrder::Urgency),
+];
+
+impl Parameters {
+    /// Whose business the episodes are to be. At most one of three parameters says it.
+    fn assigned(&self, caller: &str) -> Result<Option<Assigned>, ApiError> {
+        let asked = [
+            self.assigned_to.clone().map(Assigned::To),
+            (self.mine == Some(true)).then(|| Assigned::To(caller.to_owned())),
+            (self.unassigned == Some(true)).then_some(Assigned::ToNobody),
+        ];
+        let mut asked = asked.into_iter().flatten();
+        let first = asked.next();
+        match asked.next() {
+            None => Ok(first),
+            Some(_) => Err(ApiError::parameter(
+                "assigned_to",
+                "assigned_to, mine and unassigned exclude each other",
+            )),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Page {
     alerts: Vec<Alert>,
     /// What `after` has to be for the next page.
@@ -44,6 +87,7 @@ pub(crate) async fn get(
     exchange: Exchange,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, ApiError> {
+    let assigned = parameters.assigned(exchange.actor())?;
     let statuses = EpisodeStatus::ALL.map(|status| (status.as_str(), status));
     let severities = choose_some("severity", parameters.severity.as_deref(), &SEVERITIES)?;
     let filter = EpisodeFilter {
@@ -54,7 +98,13 @@ pub(crate) async fn get(
             Some(text) => Some(choose("late", text, &[("true", true), ("false", false)])?),
             None => None,
         },
-        before: parameters.after.map(|Cursor(episode)| episode),
+        programme: parameters.programme,
+        assigned,
+        order: match parameters.sort.as_deref() {
+            Some(text) => choose("sort", text, &ORDERS)?,
+            None => EpisodeOrder::default(),
+        },
+        after: parameters.after.map(|Cursor(episode)| episode),
     };
     let Limit(limit) = parameters.limit.unwrap_or_default();
 
@@ -88,9 +138,9 @@ impl FromStr for Cursor {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
-    use crate::testing::TestApp;
+    use crate::testing::{TOKEN_NAME, TestApp};
 
     async fn ids(app: &TestApp, query: &str) -> Vec<i64> {
         let page = app.get(&format!("/api/v1/alerts{query}")).await.json();
@@ -191,6 +241,10 @@ mod tests {
         app.raise(one, rule_of_one, "medium", false).await;
         app.raise(other, rule_of_other, "low", false).await;
         app.post("/api/v1/alerts/4/acknowledge").await.json();
+        for (alert, to) in [(3, "Dr Ng"), (1, TOKEN_NAME)] {
+            let path = format!("/api/v1/alerts/{alert}/assign");
+            app.post_json(&path, &json!({"to": to})).await.json();
+        }
 
         for (query, expected) in [
             ("", vec![4, 3, 2, 1]),
@@ -204,6 +258,15 @@ mod tests {
             ("?patient=1001", vec![3, 2, 1]),
             ("?patient=1001&severity=medium&late=false&status=raised", vec![3]),
             ("?limit=3&after=3", vec![2, 1]),
+            ("?sort=latest", vec![4, 3, 2, 1]),
+            ("?sort=urgency", vec![1, 2, 3, 4]),
+            ("?sort=urgency&limit=3&after=2", vec![3, 4]),
+            ("?sort=urgency&status=acknowledged,raised", vec![3, 4]),
+            ("?programme=test", vec![4, 3, 2, 1]),
+            ("?programme=diabetes-type-1", vec![]),
+            ("?assigned_to=Dr%20Ng", vec![3]),
+            ("?mine=true", vec![1]),
+            ("?unassigned=true", vec![4, 2]),
         ] {
             assert_eq!(ids(&app, query).await, expected, "{query}");
         }
@@ -231,6 +294,8 @@ mod tests {
             "limit=501",
             "after=first",
             "sort=severity",
+            "mine=true&unassigned=true",
+            "colour=red",
         ] {
             let answer = app.get(&format!("/api/v1/alerts?{query}")).await;
             let problem: Value = serde_json::from_str(&answer.body).unwrap();
@@ -249,7 +314,9 @@ mod tests {
         patient=1001: 404 there is no patient 1001
         limit=501: 400 expected a whole number from 1 to 500
         after=first: 400 expected the next of an earlier page
-        sort=severity: 400 there is no such parameter; there are status, severity, patient, late, limit, after
+        sort=severity: 400 "severity" is none of latest, urgency
+        mine=true&unassigned=true: 400 assigned_to, mine and unassigned exclude each other
+        colour=red: 400 there is no such parameter; there are status, severity, patient, programme, late, assigned_to, mine, unassigned, sort, limit, after
         "#);
     }
 }

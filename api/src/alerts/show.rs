@@ -4,6 +4,7 @@ use axum::Json;
 use homeward_record::EpisodeId;
 use homeward_store::alerts::{find_episode, transitions_of};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::act::NoParameters;
 use super::{Alert, Happening};
@@ -11,7 +12,7 @@ use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AlertInFull {
     #[serde(flatten)]
     alert: Alert,

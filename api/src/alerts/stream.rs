@@ -33,6 +33,7 @@ use homeward_store::audit::{self, AuditEntry};
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use utoipa::IntoParams;
 
 use super::SEVERITIES;
 use super::hub::{AlertEvent, PAGE};
@@ -58,7 +59,8 @@ const TRUST_FOR: Duration = if cfg!(test) {
     Duration::from_secs(10)
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]

@@ -4,6 +4,7 @@
 use axum::Json;
 use homeward_store::break_glass::{BreakGlass, list, review};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
@@ -13,13 +14,13 @@ use crate::request::{Body, Path, Query};
 /// The most that is listed: a list that is longer is a matter of its own.
 const MOST: i64 = 500;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Listed {
     break_glass: Vec<BreakGlass>,
 }
 
 /// The body of a review: `{"finding": "Justified: emergency admission"}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Finding {
     finding: String,

@@ -17,6 +17,7 @@ use homeward_record::PatientId;
 use homeward_store::plans::PlanVersion;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
@@ -24,7 +25,7 @@ use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Adjustment {
     version: Option<i32>,

@@ -10,6 +10,7 @@ use homeward_alerts::plans::{TakingOut, take_out};
 use homeward_record::PatientId;
 use homeward_store::plans::PlanVersion;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
@@ -17,7 +18,7 @@ use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Removal {
     version: i32,

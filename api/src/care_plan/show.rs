@@ -7,23 +7,27 @@
 //! `removal` says who took the rule out of the plan, and why.
 
 use axum::Json;
+use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query, parsed};
 use crate::series::require_patient;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     history: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct CarePlan {
     patient: PatientId,
     rules: Vec<PlanVersion>,
@@ -37,12 +41,22 @@ pub(crate) async fn get(
     let patient: PatientId = path.value("patient")?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let mut rules = load_versions(&mut connection, patient, None).await?;
-    if parameters.history != Some(true) {
-        let now = exchange.now();
-        rules.retain(|version| version.is_in_force(now));
+    if parameters.history == Some(true) {
+        let rules = load_versions(&mut connection, patient, None).await?;
+        return Ok(Json(CarePlan { patient, rules }));
     }
-    Ok(Json(CarePlan { patient, rules }))
+    Ok(Json(in_force(&mut connection, patient, exchange.now()).await?))
+}
+
+/// The rules that are in force.
+pub(super) async fn in_force(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<CarePlan, ApiError> {
+    let mut rules = load_versions(connection, patient, None).await?;
+    rules.retain(|version| version.is_in_force(now));
+    Ok(CarePlan { patient, rules })
 }
 
 #[cfg(test)]

@@ -78,15 +78,15 @@ async fn of_patient(
     connection: &mut PgConnection,
     patient: PatientId,
     statuses: &[EpisodeStatus],
-    before: Option<EpisodeId>,
+    after: Option<EpisodeId>,
     limit: usize,
 ) -> Result<Vec<Episode>, ApiError> {
     let filter = EpisodeFilter {
         statuses: statuses.to_vec(),
         severities: ["high", "medium", "low", "info"].map(str::to_owned).to_vec(),
         patient: Some(patient),
-        late: None,
-        before,
+        after,
+        ..EpisodeFilter::default()
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     Ok(list_episodes(connection, &filter, limit).await?)

@@ -30,5 +30,8 @@ pub(crate) mod patient;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::Resource;
+pub(crate) use parameters::Search;
+
 pub(crate) use answer::outcomes;
 pub(crate) use episodes::{detected_issue, flag};

@@ -10,6 +10,7 @@ use homeward_store::admin::AdminError;
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_sessions_of;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::session::View;
 use super::{SignedIn, commit, right_password};
@@ -19,7 +20,7 @@ use crate::password;
 use crate::request::{Body, Query};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
     old: String,

@@ -10,6 +10,7 @@ use homeward_store::accounts::roles_of;
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_session;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::session::View;
 use super::{SignedIn, WithCookie, begin, commit, new_session};
@@ -18,7 +19,7 @@ use crate::error::ApiError;
 use crate::request::{Body, Query};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Picked {
     role: i64,
@@ -29,7 +30,7 @@ pub(crate) async fn post(
     SignedIn { visit, session }: SignedIn,
     Query(NoParameters {}): Query<NoParameters>,
     Body(picked): Body<Picked>,
-) -> Result<WithCookie, ApiError> {
+) -> Result<WithCookie<Json<View>>, ApiError> {
     if session.first_password {
         return Err(ApiError::Forbidden(
             "choose a password of your own first: POST /api/v1/account/password",
@@ -51,5 +52,8 @@ pub(crate) async fn post(
     };
     audit::append(&mut transaction, &entry, visit.now).await?;
     commit(transaction).await?;
-    Ok((cookie, Json(View::new(session, roles))))
+    Ok(WithCookie {
+        cookie,
+        body: Json(View::new(session, roles)),
+    })
 }

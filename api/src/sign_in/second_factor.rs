@@ -15,6 +15,7 @@ use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_sessions_of;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use super::session::View;
 use super::{LOCKED_FOR, MOST_WRONG, SignedIn, begin, code, commit, right_password, throttle};
@@ -23,25 +24,25 @@ use crate::error::ApiError;
 use crate::request::{Body, Query};
 use crate::routes::App;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
     password: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Offer {
     secret: String,
     url: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shown {
     code: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GivenUp {
     password: String,

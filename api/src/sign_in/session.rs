@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use homeward_store::accounts::{AccountRole, roles_of};
 use homeward_store::sessions::{IDLE_TIMEOUT, Session};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::visit::SignedIn;
 use crate::alerts::act::NoParameters;
@@ -14,7 +15,7 @@ use crate::error::ApiError;
 use crate::request::Query;
 use crate::routes::App;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct View {
     account: i64,
     sign_in_name: String,

@@ -2,11 +2,10 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_session;
 
-use super::{SignedIn, begin, commit, cookie};
+use super::{SignedIn, WithCookie, begin, commit, cookie};
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
 use crate::request::Query;
@@ -16,7 +15,7 @@ pub(crate) async fn delete(
     State(app): State<App>,
     SignedIn { visit, session }: SignedIn,
     Query(NoParameters {}): Query<NoParameters>,
-) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1]), ApiError> {
+) -> Result<WithCookie<StatusCode>, ApiError> {
     let mut transaction = begin(&app).await?;
     end_session(&mut transaction, &session.hash, visit.now).await?;
     let entry = AuditEntry {
@@ -25,5 +24,8 @@ pub(crate) async fn delete(
     };
     audit::append(&mut transaction, &entry, visit.now).await?;
     commit(transaction).await?;
-    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie("", true))]))
+    Ok(WithCookie {
+        cookie: cookie("", true),
+        body: StatusCode::NO_CONTENT,
+    })
 }

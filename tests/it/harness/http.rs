@@ -1,10 +1,12 @@
 //! The API, asked over a plain connection.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -21,6 +23,9 @@ pub(crate) struct Answer {
     pub(crate) body: String,
     /// What a browser is to keep.
     pub(crate) set_cookie: Option<String>,
+    pub(crate) cookies: Vec<String>,
+    /// Where it is led to.
+    pub(crate) location: Option<String>,
 }
 
 impl Answer {
@@ -34,11 +39,14 @@ impl Answer {
     async fn of(response: Response<Incoming>) -> Answer {
         let (head, body) = response.into_parts();
         let body = soon("the body of an answer", body.collect()).await.unwrap();
-        let cookie = head.headers.get("set-cookie");
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        let cookies: Vec<String> = head.headers.get_all("set-cookie").iter().map(text).collect();
         Answer {
             status: head.status,
             body: String::from_utf8(body.to_bytes().to_vec()).unwrap(),
-            set_cookie: cookie.map(|cookie| cookie.to_str().unwrap().to_owned()),
+            set_cookie: cookies.first().cloned(),
+            cookies,
+            location: head.headers.get("location").map(text),
         }
     }
 }
@@ -112,32 +120,55 @@ impl Server {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> (Response<Incoming>, JoinSet<()>) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.http.to_string());
+        let bearer = format!("Bearer {token}");
+        let mut headers = headers.to_vec();
         if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
+            headers.push(("authorization", &bearer));
         }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let stream = soon("the API accepts a connection", TcpStream::connect(self.http))
-            .await
-            .unwrap();
-        let (mut sender, connection): (SendRequest<Full<Bytes>>, _) =
-            http1::handshake(TokioIo::new(stream)).await.unwrap();
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // Its errors show in the answer.
-            let _ = connection.await;
-        });
-        let request = request.body(Full::new(body)).unwrap();
-        let response = soon("the API answers", sender.send_request(request))
-            .await
-            .unwrap();
-        (response, driver)
+        request_at(self.http, method, path, &headers, body).await
     }
+}
+
+/// Any request without a body, of whoever listens there.
+pub(crate) async fn ask_at(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let (response, _connection) = request_at(address, method, path, headers, Bytes::new()).await;
+    Answer::of(response).await
+}
+
+async fn request_at(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (Response<Incoming>, JoinSet<()>) {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let stream = soon("a connection is accepted", TcpStream::connect(address))
+        .await
+        .unwrap();
+    let (mut sender, connection): (SendRequest<Full<Bytes>>, _) =
+        http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let mut driver = JoinSet::new();
+    driver.spawn(async move {
+        // Its errors show in the answer.
+        let _ = connection.await;
+    });
+    let request = request.body(Full::new(body)).unwrap();
+    let response = soon("an answer comes", sender.send_request(request))
+        .await
+        .unwrap();
+    (response, driver)
 }
 
 impl EventStream {

@@ -1,0 +1,36 @@
+//! `POST /api/v1/devices/{device}/revoke`: lets a device in no more.
+//!
+//! Its connection ends, and it never connects again; what it has measured stays. Doing it again changes nothing.
+//! Answers `{"device": 10001, "revoked_at": …}`, with the time of the first revocation.
+
+use axum::Json;
+use chrono::{DateTime, Utc};
+use homeward_record::DeviceId;
+use homeward_store::admin::revoke_device;
+use homeward_store::patients::find_device;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Exchange;
+use crate::alerts::act::NoParameters;
+use crate::error::ApiError;
+use crate::request::{Path, Query};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    device: DeviceId,
+    revoked_at: DateTime<Utc>,
+}
+
+pub(crate) async fn post(
+    exchange: Exchange,
+    path: Path,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<Revoked>, ApiError> {
+    let device: DeviceId = path.value("device")?;
+    let mut connection = exchange.connection().await;
+    let revoked_at = revoke_device(&mut connection, device, exchange.now()).await?;
+    let measured = find_device(&mut connection, device, exchange.now()).await?;
+    exchange.note_patients(measured.map(|device| device.patient));
+    Ok(Json(Revoked { device, revoked_at }))
+}

@@ -1,0 +1,85 @@
+//! Tasks: what a team has to do for its patients, until when, and whose business it is.
+
+pub(crate) mod add;
+pub(crate) mod change;
+pub(crate) mod end;
+pub(crate) mod list;
+pub(crate) mod show;
+#[cfg(test)]
+mod tests;
+pub(crate) mod workload;
+
+use chrono::{DateTime, Utc};
+use homeward_store::tasks::{Changed, Task, TaskChange, change_task};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::access::Exchange;
+use crate::alerts::act::{NAME_LENGTH, TEXT_LENGTH, text};
+use crate::error::ApiError;
+use crate::etag::Tagged;
+use crate::request::Path;
+
+impl From<Task> for Tagged<Task> {
+    fn from(task: Task) -> Tagged<Task> {
+        Tagged {
+            version: task.version,
+            body: task,
+        }
+    }
+}
+
+/// What is said of a task: `{"text": "Call about the cuff", "due_at": "2026-11-24T17:00:00Z", "assigned_to": "Dr Ng"}`;
+/// `assigned_to` may be left out, or null: it is nobody's business yet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    text: String,
+    due_at: DateTime<Utc>,
+    assigned_to: Option<String>,
+}
+
+impl Said {
+    /// The same, where it makes sense.
+    fn checked(self) -> Result<Said, ApiError> {
+        let assigned_to = self.assigned_to.as_deref();
+        Ok(Said {
+            text: text("text", &self.text, TEXT_LENGTH)?,
+            due_at: self.due_at,
+            assigned_to: assigned_to
+                .map(|name| text("assigned_to", name, NAME_LENGTH))
+                .transpose()?,
+        })
+    }
+}
+
+/// The organisation of the caller: without one there are no tasks.
+fn team(exchange: &Exchange) -> Result<i64, ApiError> {
+    let organisation = exchange.principal().acts_as.organisation;
+    organisation.ok_or(ApiError::Forbidden("tasks are those of an organisation"))
+}
+
+/// Changes the task of the path, and answers with it.
+async fn change_of(
+    exchange: &Exchange,
+    path: &Path,
+    version: Option<i32>,
+    change: &TaskChange<'_>,
+) -> Result<Tagged<Task>, ApiError> {
+    let id: i64 = path.value("task")?;
+    let mut connection = exchange.connection().await;
+    let by = (exchange.actor(), exchange.now());
+    match change_task(&mut connection, id, version, change, by).await? {
+        Changed::Task(task) => {
+            exchange.note_patients([task.patient]);
+            Ok(Tagged::from(*task))
+        }
+        Changed::Unknown => Err(unknown(id)),
+        Changed::OtherVersion => Err(ApiError::OtherVersion),
+        Changed::Ended => Err(ApiError::Conflict("the task has ended".to_owned())),
+    }
+}
+
+fn unknown(task: i64) -> ApiError {
+    ApiError::NotFound(format!("there is no task {task}"))
+}
