@@ -6,6 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { webcrypto } from 'node:crypto';
 
 globalThis.crypto ??= webcrypto; // Node.js 18
+// Advice for those who run it for real, some of it to a pipe that nobody reads any more.
+console.info = console.warn = () => {};
 const [tools, redirect] = process.argv.slice(2);
 const found = createRequire(`${tools}/`).resolve('oidc-provider');
 const { default: Provider } = await import(pathToFileURL(found));
