@@ -57,15 +57,10 @@ pub(crate) async fn get(
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let Limit(limit) = parameters.limit.unwrap_or_default();
+    let limit = parameters.limit.unwrap_or_default();
     let mut connection = exchange.connection().await;
-    let mut found = accesses(&mut connection, patient, parameters.after, limit + 1).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| last.sequence.to_string());
+    let mut found = accesses(&mut connection, patient, parameters.after, limit.and_one()).await?;
+    let next = limit.cut(&mut found).map(|last| last.sequence.to_string());
     Ok(Json(Page {
         patient,
         entries: found.into_iter().map(entry).collect(),

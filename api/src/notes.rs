@@ -50,13 +50,11 @@ pub(crate) async fn get(
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let Limit(limit) = parameters.limit.unwrap_or_default();
+    let limit = parameters.limit.unwrap_or_default();
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let mut notes = notes_of(&mut connection, patient, parameters.after, limit + 1).await?;
-    let more = notes.len() > limit as usize;
-    notes.truncate(limit as usize);
-    let next = notes.last().filter(|_| more).map(|last| last.id);
+    let mut notes = notes_of(&mut connection, patient, parameters.after, limit.and_one()).await?;
+    let next = limit.cut(&mut notes).map(|last| last.id);
     Ok(Json(Page { notes, next }))
 }
 

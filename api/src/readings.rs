@@ -72,19 +72,14 @@ pub(crate) async fn get(
     metrics.sort_unstable();
     metrics.dedup();
     let window = Window::new(parameters.from, parameters.to, exchange.now())?;
-    let Limit(limit) = parameters.limit.unwrap_or_default();
+    let limit = parameters.limit.unwrap_or_default();
     let after = parameters.after.map(|Cursor(place)| place);
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let times = (window.from, window.to);
-    let mut found = list_readings(&mut connection, patient, &metrics, times, after, limit + 1).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(last.place()).text());
+    let mut found = list_readings(&mut connection, patient, &metrics, times, after, limit.and_one()).await?;
+    let next = limit.cut(&mut found).map(|last| Cursor(last.place()).text());
     Ok(Json(Page {
         patient,
         from: window.from,

@@ -307,6 +307,21 @@ impl<const DEFAULT: i64, const MAX: i64> FromStr for Limit<DEFAULT, MAX> {
     }
 }
 
+impl<const DEFAULT: i64, const MAX: i64> Limit<DEFAULT, MAX> {
+    /// One more than a page has: whether there is one tells whether another page follows.
+    pub(crate) fn and_one(self) -> i64 {
+        self.0 + 1
+    }
+
+    /// Cuts what was found down to a page. Answers the last item of it, if another page follows.
+    pub(crate) fn cut<T>(self, found: &mut Vec<T>) -> Option<&T> {
+        let most = usize::try_from(self.0).unwrap_or(usize::MAX);
+        let more = found.len() > most;
+        found.truncate(most);
+        found.last().filter(|_| more)
+    }
+}
+
 /// Looks a name up among those that a parameter may have.
 pub(crate) fn choose<T: Copy>(parameter: &str, text: &str, all: &[(&str, T)]) -> Result<T, ApiError> {
     let found = all.iter().find(|(name, _)| *name == text);

@@ -106,16 +106,14 @@ pub(crate) async fn get(
         },
         after: parameters.after.map(|Cursor(episode)| episode),
     };
-    let Limit(limit) = parameters.limit.unwrap_or_default();
+    let limit = parameters.limit.unwrap_or_default();
 
     if let Some(patient) = filter.patient {
         exchange.require(patient).await?;
     }
     let mut connection = exchange.connection().await;
-    let mut episodes = list_episodes(&mut connection, &filter, limit + 1).await?;
-    let more = episodes.len() > limit as usize;
-    episodes.truncate(limit as usize);
-    let next = episodes.last().filter(|_| more).map(|last| last.id.to_string());
+    let mut episodes = list_episodes(&mut connection, &filter, limit.and_one()).await?;
+    let next = limit.cut(&mut episodes).map(|last| last.id.to_string());
     exchange.note_patients(episodes.iter().map(|episode| episode.patient));
     Ok(Json(Page {
         alerts: episodes.into_iter().map(Alert::from).collect(),

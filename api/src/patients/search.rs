@@ -59,12 +59,10 @@ pub(crate) async fn get(
             .collect(),
         after: parameters.after,
     };
-    let Limit(limit) = parameters.limit.unwrap_or_default();
-    let mut people = find_people(&mut *exchange.connection().await, &filter, limit + 1).await?;
-    let more = people.len() > limit as usize;
-    people.truncate(limit as usize);
+    let limit = parameters.limit.unwrap_or_default();
+    let mut people = find_people(&mut *exchange.connection().await, &filter, limit.and_one()).await?;
+    let next = limit.cut(&mut people).map(|last| last.id);
     exchange.note_patients(people.iter().map(|person| person.id));
-    let next = people.last().filter(|_| more).map(|last| last.id);
     Ok(Json(Page {
         patients: people.into_iter().map(Patient::from).collect(),
         next,

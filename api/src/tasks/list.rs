@@ -72,15 +72,13 @@ pub(crate) async fn get(
     if let Some(patient) = filter.patient {
         exchange.require(patient).await?;
     }
-    let Limit(limit) = parameters.limit.unwrap_or_default();
-    let mut tasks = list_tasks(&mut *exchange.connection().await, &filter, limit + 1).await?;
-    let more = tasks.len() > limit as usize;
-    tasks.truncate(limit as usize);
-    exchange.note_patients(tasks.iter().map(|task| task.patient));
-    let next = tasks.last().filter(|_| more).map(|last| {
+    let limit = parameters.limit.unwrap_or_default();
+    let mut tasks = list_tasks(&mut *exchange.connection().await, &filter, limit.and_one()).await?;
+    let next = limit.cut(&mut tasks).map(|last| {
         let at = last.ended_at.unwrap_or(last.due_at);
         format!("{}-{}", at.timestamp_micros(), last.id)
     });
+    exchange.note_patients(tasks.iter().map(|task| task.patient));
     Ok(Json(Page { tasks, next }))
 }
 
