@@ -141,7 +141,8 @@ fn reassign(part: &mut Part, known: &Arc<Known>) {
         .map(|(_, reading)| reading)
         .collect();
     let rejected = std::mem::take(&mut part.rejected);
-    (part.readings, part.rejected) = assign(known, Upload { readings, rejected });
+    let subject = part.message.delivery.subject;
+    (part.readings, part.rejected) = assign(known, subject, Upload { readings, rejected });
     part.known = Arc::clone(known);
 }
 

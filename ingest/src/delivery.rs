@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use homeward_record::DeviceId;
 use homeward_record::decode::Reason;
-use tokio::sync::OwnedSemaphorePermit;
+use homeward_record::{DeviceId, PatientId};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::broker::Connection;
+use crate::message::Outcome;
 
 /// One message from a device, on its way from whichever broker took it to the record. Nothing behind this
 /// type knows which broker that was.
@@ -14,6 +15,8 @@ use crate::broker::Connection;
 pub(crate) struct Delivery {
     /// What sent it, proven by its credential.
     pub(crate) device: DeviceId,
+    /// Whom it must have measured, where the sender says so: a reading of somebody else's is refused.
+    pub(crate) subject: Option<PatientId>,
     /// The topic, as it was sent.
     pub(crate) topic: String,
     /// The bytes.
@@ -30,9 +33,32 @@ pub(crate) struct Delivery {
 
 /// Where the outcome of a message goes.
 #[derive(Clone, Debug)]
-pub(crate) struct Receipt {
-    /// The connection that brought the message. It may have ended since: then nobody is told.
-    pub(crate) connection: Arc<Connection>,
-    /// The packet identifier to acknowledge; none for a message of QoS 0.
-    pub(crate) packet: Option<u16>,
+pub(crate) enum Receipt {
+    /// To a device.
+    Device {
+        /// The connection that brought the message. It may have ended since: then nobody is told.
+        connection: Arc<Connection>,
+        /// The packet identifier to acknowledge; none for a message of QoS 0.
+        packet: Option<u16>,
+    },
+    /// To somebody in this process who waits for it, with room for the one outcome.
+    Caller(mpsc::Sender<Outcome>),
+}
+
+impl Receipt {
+    /// Whether the message is still to be stored: a caller who has stopped waiting has said that it is not.
+    pub(crate) fn is_wanted(&self) -> bool {
+        match self {
+            Receipt::Device { .. } => true,
+            Receipt::Caller(caller) => !caller.is_closed(),
+        }
+    }
+
+    /// The packet identifier.
+    pub(crate) fn packet(&self) -> Option<u16> {
+        match self {
+            Receipt::Device { packet, .. } => *packet,
+            Receipt::Caller(_) => None,
+        }
+    }
 }

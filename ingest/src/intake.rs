@@ -73,7 +73,7 @@ impl Intake {
     /// Reads one message and parts it by lane.
     fn parts(&self, delivery: Delivery, known: Arc<Known>) -> Vec<(usize, Part)> {
         let upload = read(&delivery, &known, self.retention);
-        let (readings, rejected) = assign(&known, upload);
+        let (readings, rejected) = assign(&known, delivery.subject, upload);
 
         let mut by_lane: BTreeMap<usize, Vec<(PatientId, Reading)>> = BTreeMap::new();
         for (patient, reading) in readings {
@@ -128,17 +128,28 @@ fn read(delivery: &Delivery, known: &Known, retention: TimeDelta) -> Upload {
     }
 }
 
-/// Finds whose readings they are: whom the device was assigned to when it measured.
-pub(crate) fn assign(known: &Known, upload: Upload) -> (Vec<(PatientId, Reading)>, Vec<Rejection>) {
+/// Finds whose readings they are: whom the device was assigned to when it measured; nobody's, where that is another than
+/// the sender says.
+pub(crate) fn assign(
+    known: &Known,
+    subject: Option<PatientId>,
+    upload: Upload,
+) -> (Vec<(PatientId, Reading)>, Vec<Rejection>) {
     let mut readings = Vec::with_capacity(upload.readings.len());
     let mut rejected = upload.rejected;
     for reading in upload.readings {
-        match known.patient_at(reading.at) {
-            Some(patient) => readings.push((patient, reading)),
-            None => {
-                let (metric, at) = (reading.metric, reading.at);
+        let (metric, at) = (reading.metric, reading.at);
+        let whose = match (known.patient_at(at), subject) {
+            (Some(patient), None) => Ok(patient),
+            (Some(patient), Some(subject)) if patient == subject => Ok(patient),
+            (Some(_), Some(_)) => Err("another patient than the subject"),
+            (None, _) => Err("no patient"),
+        };
+        match whose {
+            Ok(patient) => readings.push((patient, reading)),
+            Err(whom) => {
                 let detail =
-                    format!("the device was assigned to no patient at {at:?}, when it measured {metric}");
+                    format!("the device was assigned to {whom} at {at:?}, when it measured {metric}");
                 rejected.push(Rejection::new(None, Reason::NotAssigned, detail));
             }
         }

@@ -15,7 +15,7 @@ use crate::broker::{Control, Link};
 use crate::commit::{Commit, Committed};
 use crate::delivery::{Delivery, Receipt};
 use crate::directory::Directory;
-use crate::message::{Outcome, Part};
+use crate::message::Part;
 
 /// Readings in one transaction. At 2,000 an insert has most of the speed that it ever gets (design §6), and
 /// a transaction still takes some tens of milliseconds.
@@ -138,6 +138,7 @@ impl Lane {
 
     /// One transaction for all of a batch.
     async fn try_commit(&mut self, mut commit: Commit, batch: &mut Vec<Part>) -> Result<Committed, Error> {
+        batch.retain(|part| part.message.delivery.receipt.is_wanted());
         let moved = commit.verify(&self.directory, batch, self.index).await?;
         self.send_back(moved);
         commit.store(batch, &mut self.plans, self.clock.now()).await
@@ -156,23 +157,22 @@ impl Lane {
         }
     }
 
-    /// Tells the devices what became of their messages.
+    /// Tells the senders what became of their messages.
     fn acknowledge(&mut self, batch: Vec<Part>, committed: &Committed) {
         let mut said = Vec::with_capacity(batch.len());
         for (part, counts) in batch.into_iter().zip(&committed.parts) {
-            let Some((message, Outcome { reason, report })) =
-                part.committed(counts.stored, counts.stored_earlier)
-            else {
+            let Some((message, outcome)) = part.committed(counts.stored, counts.stored_earlier) else {
                 continue;
             };
-            let Receipt { connection, packet } = &message.delivery.receipt;
-            let ack = packet.map(|packet| Control::PubAck(packet, reason));
-            said.extend(
-                report
-                    .into_iter()
-                    .chain(ack)
-                    .map(|control| (Arc::clone(connection), control)),
-            );
+            match &message.delivery.receipt {
+                Receipt::Device { connection, packet } => {
+                    let ack = packet.map(|packet| Control::PubAck(packet, outcome.reason()));
+                    let controls = outcome.report(&message.delivery).into_iter().chain(ack);
+                    said.extend(controls.map(|control| (Arc::clone(connection), control)));
+                }
+                // Who has stopped waiting since hears nothing: it may have been committed all the same.
+                Receipt::Caller(caller) => drop(caller.try_send(outcome)),
+            }
         }
         self.link.say(said);
     }

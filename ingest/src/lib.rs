@@ -9,6 +9,7 @@ mod broker;
 mod commit;
 mod delivery;
 mod directory;
+mod entrance;
 mod intake;
 mod lane;
 mod limits;
@@ -28,9 +29,11 @@ use tokio_util::task::TaskTracker;
 pub use self::broker::BrokerError;
 use self::broker::{Broker, Shared};
 use self::directory::Directory;
+pub use self::entrance::{Entrance, NotTaken};
 use self::intake::Intake;
 use self::lane::{Lane, LaneIndex};
 pub use self::limits::Limits;
+pub use self::message::Outcome;
 
 /// Messages between the broker and the intake. Their bytes are bounded by [`Limits::bytes_in_flight`].
 const INTAKE_QUEUE: usize = 32 * 1024;
@@ -147,6 +150,11 @@ impl Ingest {
     /// Where the broker listens.
     pub fn mqtt_address(&self) -> SocketAddr {
         self.broker.address
+    }
+
+    /// The way in for readings that come over no broker.
+    pub fn entrance(&self) -> Entrance {
+        Entrance::new(Arc::clone(&self.broker.shared))
     }
 
     /// Resolves when a part has died that must not: the process can no longer keep its promise. Says which.

@@ -32,11 +32,14 @@ pub(crate) struct Part {
 }
 
 /// What became of a message, once all of it is committed.
-pub(crate) struct Outcome {
-    /// The reason of its PUBACK.
-    pub(crate) reason: PubAckReason,
-    /// What the device is told beside that.
-    pub(crate) report: Option<Control>,
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// How many of its readings were new.
+    pub stored: u64,
+    /// How many the record had before.
+    pub stored_earlier: u64,
+    /// What was refused, and why.
+    pub rejected: Vec<Rejection>,
 }
 
 impl Message {
@@ -74,36 +77,45 @@ impl Part {
 
 impl Message {
     fn outcome(&self) -> Outcome {
-        let stored = self.stored.load(Ordering::Acquire);
-        let stored_earlier = self.stored_earlier.load(Ordering::Acquire);
-        let rejected = std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner));
-        let reason = if stored > 0 {
+        Outcome {
+            stored: self.stored.load(Ordering::Acquire),
+            stored_earlier: self.stored_earlier.load(Ordering::Acquire),
+            rejected: std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
+impl Outcome {
+    /// The reason of a PUBACK.
+    pub(crate) fn reason(&self) -> PubAckReason {
+        let refused = |rejection: &Rejection| rejection.reason == Reason::NotAuthorized;
+        if self.stored > 0 {
             PubAckReason::Success
-        } else if stored_earlier > 0 {
+        } else if self.stored_earlier > 0 {
             // To MQTT 5 it means that nobody has learnt anything new: the record had every reading before.
             PubAckReason::NoMatchingSubscribers
-        } else if rejected
-            .iter()
-            .any(|rejection| rejection.reason == Reason::NotAuthorized)
-        {
+        } else if self.rejected.iter().any(refused) {
             PubAckReason::NotAuthorized
-        } else if !rejected.is_empty() {
+        } else if !self.rejected.is_empty() {
             PubAckReason::PayloadFormatInvalid
         } else {
             PubAckReason::Success
-        };
-        let report = (!rejected.is_empty()).then(|| {
-            let delivery = &self.delivery;
-            let report = ErrorReport::new(
-                &delivery.topic,
-                delivery.receipt.packet,
-                delivery.received_at,
-                usize::try_from(stored + stored_earlier).unwrap_or(usize::MAX),
-                &rejected,
-            );
-            let json = serde_json::to_vec(&report).expect("a report is plain data");
-            Control::Deliver(Downlink::Errors, json.into())
-        });
-        Outcome { reason, report }
+        }
+    }
+
+    /// What a device is told beside that.
+    pub(crate) fn report(&self, delivery: &Delivery) -> Option<Control> {
+        if self.rejected.is_empty() {
+            return None;
+        }
+        let report = ErrorReport::new(
+            &delivery.topic,
+            delivery.receipt.packet(),
+            delivery.received_at,
+            usize::try_from(self.stored + self.stored_earlier).unwrap_or(usize::MAX),
+            &self.rejected,
+        );
+        let json = serde_json::to_vec(&report).expect("a report is plain data");
+        Some(Control::Deliver(Downlink::Errors, json.into()))
     }
 }

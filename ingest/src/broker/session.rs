@@ -197,12 +197,13 @@ impl Session {
         let share = shared.share_of_bytes(topic.len() + payload.len()).ok_or(NoRoom)?;
         let delivery = Delivery {
             device,
+            subject: None,
             topic: String::from_utf8_lossy(topic).into_owned(),
             // A copy: a slice would keep the connection's whole read buffer alive.
             payload: Bytes::copy_from_slice(payload),
             received_at: shared.clock.now(),
             refused,
-            receipt: Receipt {
+            receipt: Receipt::Device {
                 connection: Arc::clone(&self.connection),
                 packet,
             },
