@@ -9,6 +9,7 @@
 //! through [`step`]; for one that a newer reading has overtaken the rule goes back to what it remembered before
 //! that time and judges again from there, and [`reconcile`] finds what that changes in the record.
 
+pub mod carry_over;
 mod channel;
 mod course;
 mod definition;

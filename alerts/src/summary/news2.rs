@@ -127,6 +127,25 @@ impl Response {
 /// Scores readings of the seven parameters, sorted by [`Observation::key`], each moment by the setting of its time: as
 /// rules do.
 pub fn summarise_news2(readings: &[Observation], setting: impl Fn(DateTime<Utc>) -> Setting) -> News2Summary {
+    let scored = scored(readings, setting);
+    let latest = scored.last().map(Scored::score);
+    let sets = sets(&scored);
+    let complete = sets.iter().rev().find(|set| set.known == 7);
+    News2Summary {
+        latest,
+        last_complete: complete.map(|set| set.score()),
+        trend: sets.iter().map(|set| set.point()).collect(),
+    }
+}
+
+/// The sets of [`News2Summary::trend`] with all that they are made of.
+pub fn news2_sets(readings: &[Observation], setting: impl Fn(DateTime<Utc>) -> Setting) -> Vec<News2Score> {
+    let scored = scored(readings, setting);
+    sets(&scored).into_iter().map(Scored::score).collect()
+}
+
+/// The score of each moment.
+fn scored(readings: &[Observation], setting: impl Fn(DateTime<Utc>) -> Setting) -> Vec<Scored> {
     let mut vitals = Vitals::default();
     let mut scored = Vec::new();
     for moment in moments(readings) {
@@ -143,14 +162,7 @@ pub fn summarise_news2(readings: &[Observation], setting: impl Fn(DateTime<Utc>)
             });
         }
     }
-    let latest = scored.last().map(Scored::score);
-    let sets = sets(&scored);
-    let complete = sets.iter().rev().find(|set| set.known == 7);
-    News2Summary {
-        latest,
-        last_complete: complete.map(|set| set.score()),
-        trend: sets.iter().map(|set| set.point()).collect(),
-    }
+    scored
 }
 
 /// A score of the trend before it is told.
