@@ -103,12 +103,18 @@ fn all_observations() -> Vec<Value> {
         })
         .collect();
     let mut resources = observations(&observed);
-    resources.push(home_average(&HomeAverage {
-        patient: PATIENT,
-        period: (at(-10_000), at(0)),
-        mean: (134.5, 84.25),
-        sufficiency: "Six days of at least two readings each: enough.",
-    }));
+    resources.extend(kept_observations(&observed));
+    let from = ["1001-17-5-1795334460123456".parse().unwrap()];
+    for (over, mean) in [(true, (Some(134.5), Some(84.25))), (false, (None, Some(84.25)))] {
+        resources.push(home_average(&HomeAverage {
+            patient: PATIENT,
+            period: (at(-10_000), at(0)),
+            over,
+            mean,
+            from: &from,
+            sufficiency: "Six days of at least two readings each: enough.",
+        }));
+    }
     for (scores, scale_two) in [
         ([Some(0); 7], false),
         ([Some(3), None, Some(2), Some(0), Some(1), None, Some(0)], true),
@@ -118,6 +124,7 @@ fn all_observations() -> Vec<Value> {
             at: at(0),
             scores,
             scale_two,
+            from: if scale_two { &from } else { &[] },
         }));
     }
     resources
@@ -136,6 +143,7 @@ fn people_and_devices() -> Vec<Value> {
         })
     };
     let mut resources = vec![
+        this_software("0.1.0"),
         of(Verification::NotTraced, None),
         of(Verification::Verified, Some((101, "Green Lane Surgery"))),
     ];
@@ -147,6 +155,16 @@ fn people_and_devices() -> Vec<Value> {
             revoked_at,
         };
         resources.push(device(&cuff));
+        let mut known = device(&cuff);
+        let identifier = (DEVICE_IDENTIFIER.to_owned(), "0b3c8f0e.17".to_owned());
+        keep_device(&mut known, &[identifier], -60);
+        resources.push(known);
+        resources.push(device_use(&DeviceUse {
+            patient: PATIENT,
+            device: cuff.id,
+            from: at(0),
+            until: revoked_at,
+        }));
         resources.extend(Metric::ALL.map(|metric| device_metric(&cuff, metric)));
     }
     resources
@@ -251,12 +269,21 @@ fn audit() -> Vec<Value> {
         Source::Person("Nurse Example"),
         Source::Import("another record"),
     ] {
-        resources.push(provenance(&Origin {
-            id: "1001-17",
-            targets: &targets,
-            recorded_at: at(0),
-            source,
-        }));
+        for activity in [
+            Activity::Created,
+            Activity::Changed,
+            Activity::Ended,
+            Activity::Nullified,
+        ] {
+            resources.push(provenance(&Origin {
+                id: "1001-17",
+                targets: &targets,
+                recorded_at: at(0),
+                activity,
+                reason: (activity == Activity::Nullified).then_some("the neighbour's"),
+                sources: &[source],
+            }));
+        }
     }
     resources
 }
@@ -292,7 +319,7 @@ fn server() -> Vec<Value> {
             ],
             base: BASE,
             matches: found.clone(),
-            included: people[2..3].to_vec(),
+            included: people[3..4].to_vec(),
         }),
         searchset(Page {
             total: None,
@@ -309,10 +336,12 @@ fn server() -> Vec<Value> {
             author: "Homeward",
             base: BASE,
             sections: vec![
-                ("Patient", people[..1].to_vec()),
+                ("Patient", people[1..2].to_vec()),
                 ("Readings", found),
                 ("Alerts", Vec::new()),
             ],
+            continues: Some("6d1b4a52-7f0e-4f5c-9f30-2f7e1c0b8a10"),
+            next: Some(format!("{BASE}/Patient/1001/$everything?_after=x")),
         }),
         capability_statement(&Capabilities {
             version: "0.1.0",
@@ -380,6 +409,7 @@ fn two_validators_find_nothing_wrong_with_what_is_written() {
         "DetectedIssue",
         "Device",
         "DeviceMetric",
+        "DeviceUseStatement",
         "Flag",
         "Observation",
         "OperationOutcome",

@@ -1,7 +1,7 @@
 //! Readings that were entered in error.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use homeward_record::PatientId;
+use homeward_record::{DeviceId, Metric, PatientId};
 use sqlx::PgConnection;
 
 use crate::history::ReadingPlace;
@@ -73,4 +73,53 @@ pub async fn enter_in_error(
         value: marked.value,
         received_at: marked.received_at,
     }))
+}
+
+/// Who marked a reading as entered in error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    /// Its number.
+    pub id: i64,
+    /// Of which device the reading is.
+    pub device: DeviceId,
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured.
+    pub measured_at: DateTime<Utc>,
+    /// Who marked it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The corrections of a patient's readings that were measured within a time, in the order in which they were made.
+pub async fn corrections_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<Vec<Correction>, Error> {
+    let rows = sqlx::query!(
+        "SELECT reading_correction_id, device_id, metric, time, author, reason, at FROM reading_correction
+         WHERE patient_id = $1 AND time >= $2 AND time < $3 ORDER BY reading_correction_id",
+        patient.0,
+        from,
+        until
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read corrections", source))?;
+    let corrections = rows.into_iter().filter_map(|row| {
+        Some(Correction {
+            id: row.reading_correction_id,
+            device: DeviceId(row.device_id),
+            metric: Metric::from_code(row.metric)?,
+            measured_at: row.time,
+            author: row.author,
+            reason: row.reason,
+            at: row.at,
+        })
+    });
+    Ok(corrections.collect())
 }

@@ -85,6 +85,17 @@ impl Gate {
             .map_err(|source| Error::new("hold the gate", source))
     }
 
+    /// The same, and what a writer of readings has to know: for whoever changes devices and plans and writes readings
+    /// too.
+    pub async fn hold_and_write(connection: &mut PgConnection) -> Result<Gate, Error> {
+        Gate::hold(connection).await?;
+        // A statement of its own: its snapshot must be younger than the lock.
+        sqlx::query_as!(Gate, "SELECT writer, version, rollup_mark FROM gate")
+            .fetch_one(connection)
+            .await
+            .map_err(|source| Error::new("read the gate", source))
+    }
+
     /// The present version, without a lock.
     pub async fn version(connection: &mut PgConnection) -> Result<i64, Error> {
         sqlx::query_scalar!("SELECT version FROM gate")

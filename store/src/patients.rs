@@ -1,7 +1,7 @@
 //! Patients and their devices as their record names them.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use homeward_record::{DeviceId, PatientId};
+use homeward_record::{DeviceId, Metric, PatientId};
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -261,6 +261,27 @@ async fn assigned(
         current: row.current,
     });
     Ok(devices.collect())
+}
+
+/// What a device has measured of a patient.
+pub async fn metrics_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    device: DeviceId,
+) -> Result<Vec<Metric>, Error> {
+    let metrics = sqlx::query_scalar!(
+        r#"SELECT kind.metric AS "metric!" FROM UNNEST($3::smallint[]) AS kind (metric)
+           WHERE EXISTS (SELECT FROM reading
+               WHERE patient_id = $1 AND reading.metric = kind.metric AND device_id = $2)
+           ORDER BY kind.metric"#,
+        patient.0,
+        device.0,
+        &Metric::ALL.map(Metric::code)[..]
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("find what a device has measured", source))?;
+    Ok(metrics.into_iter().filter_map(Metric::from_code).collect())
 }
 
 /// A UUID that nothing else has.

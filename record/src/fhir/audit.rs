@@ -10,6 +10,8 @@ const AUDIT_TYPE: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type
 const INTERACTION: &str = "http://hl7.org/fhir/restful-interaction";
 const ENTITY_ROLE: &str = "http://terminology.hl7.org/CodeSystem/object-role";
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
+const ACT_STATUS: &str = "http://terminology.hl7.org/CodeSystem/v3-ActStatus";
 const PARTICIPANT: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
 
 /// One access to a patient's record.
@@ -129,8 +131,37 @@ pub struct Origin<'r> {
     pub targets: &'r [String],
     /// When the record took them.
     pub recorded_at: DateTime<Utc>,
-    /// Who or what made them.
-    pub source: Source<'r>,
+    /// What was done.
+    pub activity: Activity,
+    /// Why, where somebody said so.
+    pub reason: Option<&'r str>,
+    /// Who or what made them. There is one at least.
+    pub sources: &'r [Source<'r>],
+}
+
+/// What was done to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It was made.
+    Created,
+    /// It was changed.
+    Changed,
+    /// It was ended.
+    Ended,
+    /// It was marked as never right.
+    Nullified,
+}
+
+impl Activity {
+    fn concept(self) -> Json {
+        let (system, code, display) = match self {
+            Activity::Created => (DATA_OPERATION, "CREATE", "create"),
+            Activity::Changed => (DATA_OPERATION, "UPDATE", "revise"),
+            Activity::Ended => (DATA_OPERATION, "DELETE", "delete"),
+            Activity::Nullified => (ACT_STATUS, "nullified", "nullified"),
+        };
+        concept(system, code, display)
+    }
 }
 
 /// Who or what made a resource.
@@ -146,21 +177,29 @@ pub enum Source<'r> {
 
 /// The Provenance resource.
 pub fn provenance(origin: &Origin<'_>) -> Json {
-    let (code, display, who) = match origin.source {
-        Source::Device(id) => ("author", "Author", reference("Device", id)),
-        Source::Person(name) => ("author", "Author", json!({"display": name})),
-        Source::Import(name) => ("transmitter", "Transmitter", json!({"display": name})),
+    let agent = |source: &Source<'_>| {
+        let (code, display, who) = match *source {
+            Source::Device(id) => ("author", "Author", reference("Device", id)),
+            Source::Person(name) => ("author", "Author", json!({"display": name})),
+            Source::Import(name) => ("transmitter", "Transmitter", json!({"display": name})),
+        };
+        json!({"type": concept(PARTICIPANT, code, display), "who": who})
     };
     let target: Vec<_> = origin
         .targets
         .iter()
         .map(|target| json!({"reference": target}))
         .collect();
-    json!({
+    let agents: Vec<_> = origin.sources.iter().map(agent).collect();
+    let mut resource = json!({
         "resourceType": "Provenance",
         "id": origin.id,
         "target": target,
         "recorded": instant(origin.recorded_at),
-        "agent": [{"type": concept(PARTICIPANT, code, display), "who": who}],
-    })
+        "activity": origin.activity.concept(),
+        "agent": agents,
+    });
+    let reason = origin.reason.map(|text| json!([{"text": text}]));
+    set(&mut resource, "reason", reason);
+    resource
 }

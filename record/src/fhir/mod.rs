@@ -21,6 +21,7 @@ mod care;
 mod codes;
 mod episode;
 mod observation;
+mod passport;
 mod patient;
 #[cfg(test)]
 mod round_trip;
@@ -30,20 +31,24 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use self::audit::{Access, AccessKind, AccessReason, Origin, Source, audit_event, provenance};
+pub use self::audit::{Access, AccessKind, AccessReason, Activity, Origin, Source, audit_event, provenance};
 pub use self::care::{CarePlan, Consent, DataUse, PlannedRule, care_plan, consent};
 pub use self::episode::{Episode, EpisodeAction, EpisodeState, Urgency, detected_issue, flag};
 pub use self::observation::{
     Interpretation, OBSERVATION_CATEGORY, ObservationId, Observed, ParseObservationIdError, Status,
-    category_of, observations,
+    category_of, kept_observations, observations,
 };
-pub use self::patient::{Device, Patient, Verification, device, device_metric, patient};
+pub use self::passport::{
+    DEVICE_IDENTIFIER, DeviceUse, Kept, KeptCorrection, KeptReading, LeftOut, PassportError, ReadCorrection,
+    ReadDevice, ReadPassport, ReadPatient, ReadReading, device_use, keep, keep_device, read_passport,
+};
+pub use self::patient::{Device, Patient, Verification, device, device_metric, patient, this_software};
 pub use self::search::{Coded, Statistic, Statistics, coded, statistics};
 pub use self::server::{
     Capabilities, Issue, Page, Passport, ServedType, capability_statement, collection, operation_outcome,
     passport, searchset,
 };
-pub use self::summary::{HomeAverage, News2Score, home_average, news2};
+pub use self::summary::{HOME_AVERAGE, HomeAverage, NEWS2, News2Score, SummaryId, home_average, news2};
 
 use crate::decode::collect::{Collector, quote};
 use crate::decode::json::{Json, Node};

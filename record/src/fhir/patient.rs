@@ -102,6 +102,21 @@ pub fn device(device: &Device<'_>) -> Json {
     resource
 }
 
+/// The identifier of the Device that this software is: what works Observations out.
+pub(super) const THIS_SOFTWARE: &str = "homeward";
+
+/// The Device resource of this software.
+pub fn this_software(version: &str) -> Json {
+    json!({
+        "resourceType": "Device",
+        "id": THIS_SOFTWARE,
+        "status": "active",
+        "deviceName": [{"name": "Homeward", "type": "user-friendly-name"}],
+        "type": {"text": "Software that works readings out"},
+        "version": [{"value": version}],
+    })
+}
+
 /// The DeviceMetric resource: that a device measures this metric.
 pub fn device_metric(device: &Device<'_>, metric: Metric) -> Json {
     let status = match device.revoked_at {

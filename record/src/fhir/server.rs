@@ -7,6 +7,9 @@ use super::build::{concept, instant, reference, set};
 use super::codes::LOINC;
 use crate::PatientId;
 
+/// The system of identifiers that are URIs themselves.
+const URI: &str = "urn:ietf:rfc:3986";
+
 /// A page of what a search found.
 #[derive(Clone, Debug)]
 pub struct Page<'r> {
@@ -77,9 +80,14 @@ pub struct Passport<'r> {
     pub base: &'r str,
     /// Its sections: title and resources. The first resource of the first is the Patient.
     pub sections: Vec<(&'r str, Vec<Json>)>,
+    /// The UUID of the document that this one is a further page of.
+    pub continues: Option<&'r str>,
+    /// Where the next page is.
+    pub next: Option<String>,
 }
 
-/// The Bundle of a passport: a FHIR document, whose Composition comes first.
+/// The Bundle of a passport: a FHIR document, whose Composition comes first. A further page is a document too, which
+/// appends to the first.
 pub fn passport(passport: Passport<'_>) -> Json {
     let mut sections = Vec::with_capacity(passport.sections.len());
     let mut entries = Vec::new();
@@ -99,7 +107,8 @@ pub fn passport(passport: Passport<'_>) -> Json {
             |resource: Json| json!({"fullUrl": full_url(passport.base, &resource), "resource": resource});
         entries.extend(resources.into_iter().map(entry));
     }
-    let composition = json!({
+    let urn = |uuid: &str| format!("urn:uuid:{uuid}");
+    let mut composition = json!({
         "resourceType": "Composition",
         "id": passport.uuid,
         "status": "final",
@@ -110,17 +119,20 @@ pub fn passport(passport: Passport<'_>) -> Json {
         "title": "Patient passport",
         "section": sections,
     });
-    entries.insert(
-        0,
-        json!({"fullUrl": format!("urn:uuid:{}", passport.uuid), "resource": composition}),
-    );
-    json!({
+    let appended =
+        |uuid| json!([{"code": "appends", "targetIdentifier": {"system": URI, "value": urn(uuid)}}]);
+    set(&mut composition, "relatesTo", passport.continues.map(appended));
+    entries.insert(0, json!({"fullUrl": urn(passport.uuid), "resource": composition}));
+    let mut bundle = json!({
         "resourceType": "Bundle",
-        "identifier": {"system": "urn:ietf:rfc:3986", "value": format!("urn:uuid:{}", passport.uuid)},
+        "identifier": {"system": URI, "value": urn(passport.uuid)},
         "type": "document",
         "timestamp": instant(passport.at),
         "entry": entries,
-    })
+    });
+    let link = passport.next.map(|url| json!([{"relation": "next", "url": url}]));
+    set(&mut bundle, "link", link);
+    bundle
 }
 
 /// What the server can do.

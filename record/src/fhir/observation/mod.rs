@@ -8,7 +8,9 @@ mod write;
 pub(super) use self::elements::no_modifiers;
 pub use self::id::{ObservationId, ParseObservationIdError};
 pub(super) use self::read::read;
-pub use self::write::{Interpretation, OBSERVATION_CATEGORY, Observed, Status, category_of, observations};
+pub use self::write::{
+    Interpretation, OBSERVATION_CATEGORY, Observed, Status, category_of, kept_observations, observations,
+};
 use super::{build, codes};
 
 /// Extension of this product, for what FHIR has no element for: doubts of the device and circumstances. Its

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::build::{coding, instant};
 use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of};
 use super::{CAUTION, ObservationId, READING_CONTEXT};
+use crate::fhir::passport::{Kept, KeptReading, keep};
 use crate::{Context, DeviceId, Metric, PatientId, Reading};
 
 /// The code system of the categories of Observations.
@@ -75,22 +76,54 @@ impl Interpretation {
 /// The identifier of an Observation follows from what identifies the reading, so it stays the same however
 /// often it is asked for.
 pub fn observations(observed: &[Observed<'_>]) -> Vec<Json> {
+    grouped(observed).iter().map(|group| resource(group)).collect()
+}
+
+/// The same for a passport: each carries its readings exactly.
+pub fn kept_observations(observed: &[Observed<'_>]) -> Vec<Json> {
+    let kept = |group: &Vec<&Observed<'_>>| {
+        let mut resource = resource(group);
+        for one in group {
+            let reading = one.reading;
+            let exact = KeptReading {
+                metric: reading.metric,
+                at: reading.at,
+                value: reading.value,
+                received_at: one.received_at,
+                context: reading.context.clone(),
+            };
+            keep(&mut resource, Kept::Reading, &exact);
+        }
+        resource
+    };
+    grouped(observed).iter().map(kept).collect()
+}
+
+/// The readings of each Observation, which is a panel where a pressure is among them.
+fn grouped<'o, 'r>(observed: &'o [Observed<'r>]) -> Vec<Vec<&'o Observed<'r>>> {
     let mut groups: BTreeMap<_, Vec<&Observed<'_>>> = BTreeMap::new();
     for one in observed {
         let key = (one.patient, one.reading.at, one.device, one.status);
         groups.entry(key).or_default().push(one);
     }
-    let mut resources = Vec::with_capacity(observed.len());
+    let mut grouped = Vec::with_capacity(observed.len());
     for mut group in groups.into_values() {
         group.sort_by_key(|one| one.reading.metric);
         let pressed = group.iter().any(|one| is_pressure(one.reading.metric));
         let (panel, others): (Vec<_>, Vec<_>) = group
             .into_iter()
             .partition(|one| pressed && is_of_panel(one.reading.metric));
-        resources.extend(others.into_iter().map(single));
-        resources.extend((!panel.is_empty()).then(|| blood_pressure_panel(&panel)));
+        grouped.extend(others.into_iter().map(|one| vec![one]));
+        grouped.extend((!panel.is_empty()).then_some(panel));
     }
-    resources
+    grouped
+}
+
+fn resource(group: &[&Observed<'_>]) -> Json {
+    match group {
+        [one] if !is_pressure(one.reading.metric) => single(one),
+        panel => blood_pressure_panel(panel),
+    }
 }
 
 fn is_pressure(metric: Metric) -> bool {
