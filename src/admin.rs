@@ -1,6 +1,7 @@
 //! Administration: one change of the record, and one JSON object that says what became of it.
 
 mod account;
+mod import;
 mod plan;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,7 @@ use crate::database::Database;
 use crate::lifecycle::Lifecycle;
 use crate::print::print;
 use account::{AccountCommand, ProxyCommand, RoleCommand};
+use import::ImportOptions;
 use plan::PlanCommand;
 
 /// Who changes care plans, as the record names them.
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     /// Those who are told of alerts, by webhook or e-mail
     #[command(subcommand)]
     Receiver(ReceiverCommand),
+    /// Take a patient over from another record, by a patient passport (FHIR R4)
+    Import(ImportOptions),
     /// The log of reads and changes
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -322,6 +326,10 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         Command::Plan(command) => {
             transaction.rollback().await.context("could not begin anew")?;
             return plan::run(&pool, command, &Clock::System).await;
+        }
+        Command::Import(options) => {
+            transaction.rollback().await.context("could not begin anew")?;
+            return import::run(&pool, &options, settings.retention(), now).await;
         }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
         Command::Account(command) => account::account(&mut transaction, command, now).await?,

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use homeward_alerts::notify::Notifier;
 use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
-use homeward_api::ApiState;
-use homeward_ingest::Ingest;
+use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered};
+use homeward_ingest::{Entrance, Ingest, NotTaken};
 use homeward_record::Clock;
 use homeward_store::{PgPool, retention, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -142,7 +142,9 @@ impl Service {
 
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
+        let entrance = ingest.entrance();
         let state = ApiState {
+            enter: Arc::new(move |entry| -> Entering { Box::pin(enter(entrance.clone(), entry)) }),
             requests: requests_pool,
             pool: api_pool,
             base_url: settings.base_url(),
@@ -205,6 +207,24 @@ impl Service {
         self.workers.cancel();
         lifecycle.finish().await?;
         drained.context("ingest was cut off: devices send again what was not acknowledged")
+    }
+}
+
+/// Takes a reading that comes over HTTP to ingest.
+async fn enter(entrance: Entrance, entry: Entry) -> Result<Entered, NotEntered> {
+    let Entry {
+        device,
+        patient,
+        payload,
+    } = entry;
+    match entrance.enter(device, patient, payload).await {
+        Ok(outcome) => Ok(Entered {
+            stored: outcome.stored,
+            stored_earlier: outcome.stored_earlier,
+            rejected: outcome.rejected,
+        }),
+        Err(NotTaken::Busy) => Err(NotEntered::Busy),
+        Err(NotTaken::Unknown) => Err(NotEntered::Unknown),
     }
 }
 

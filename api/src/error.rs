@@ -28,6 +28,9 @@ pub(crate) enum ApiError {
     /// The body is not what the path expects.
     #[error("{0}")]
     Body(String),
+    /// The body says something that cannot be done.
+    #[error("{0}")]
+    Unprocessable(String),
     /// The body is longer than any that makes sense.
     #[error("the body is too long")]
     TooLong,
@@ -121,6 +124,11 @@ impl ApiError {
                 "A parameter is not valid",
             ),
             ApiError::Body(_) => ("invalid-body", StatusCode::BAD_REQUEST, "The body is not valid"),
+            ApiError::Unprocessable(_) => (
+                "unprocessable",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Not possible as it is said",
+            ),
             ApiError::TooLong => ("too-long", StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
             ApiError::TooMuch(_) => (
                 "too-much",

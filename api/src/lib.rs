@@ -42,6 +42,7 @@
 //! | `POST /api/v1/account/password` | chooses another password |
 //! | `POST`, `PUT`, `DELETE /api/v1/account/second-factor` | offers a second factor, takes it, and gives it up |
 //! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
+//! | `POST /fhir/R4/Observation` | a reading enters the record |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything else under `/api` and `/fhir/R4` needs a bearer token, or a session in which a role is picked. Errors are problem
@@ -56,6 +57,7 @@ mod care_plan;
 mod corrections;
 mod devices;
 mod dry_run;
+mod entering;
 mod error;
 mod etag;
 mod fhir;
@@ -82,5 +84,6 @@ mod query_plans;
 #[cfg(test)]
 mod testing;
 
+pub use entering::{Enter, Entered, Entering, Entry, NotEntered};
 pub use serve::{ApiState, serve};
 pub use sign_in::IdentityProvider;

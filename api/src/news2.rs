@@ -14,11 +14,12 @@
 use axum::Json;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_alerts::summary::news2::{LEAST_AGE, METRICS, News2Summary, Setting, summarise_news2};
-use homeward_alerts::{Condition, Definition, Scale};
+use homeward_alerts::{Condition, Definition, Observation, Scale};
 use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::summary::born;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
@@ -29,7 +30,7 @@ use crate::series::{observations, readings_of_window, require_patient, unknown};
 const USUAL: TimeDelta = TimeDelta::days(1);
 
 /// A month, so that a stay on a virtual ward is within it.
-const LONGEST: TimeDelta = TimeDelta::days(31);
+pub(crate) const LONGEST: TimeDelta = TimeDelta::days(31);
 
 /// The programme whose patients are pregnant.
 const PREGNANCY: &str = "diabetes-pregnancy";
@@ -59,7 +60,7 @@ pub(crate) struct Summary {
 /// Whom the score is not for.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum NotFor {
+pub(crate) enum NotFor {
     #[serde(rename = "under_16")]
     Under16,
     Pregnancy,
@@ -75,19 +76,12 @@ pub(crate) async fn get(
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let born = born(&mut connection, patient)
-        .await?
-        .ok_or_else(|| unknown(patient))?;
-    let plan = load_versions(&mut connection, patient, None).await?;
-    let not_for = not_for(born, &plan, window.to);
-    let scores = match not_for {
-        Some(_) => News2Summary::default(),
-        None => {
-            let readings = readings_of_window(&mut connection, patient, &METRICS, window).await?;
-            let right = readings.iter().filter(|reading| !reading.entered_in_error);
-            let settings = settings(&plan);
-            summarise_news2(&observations(right), |at| setting_at(&settings, at))
+    let (not_for, scores) = match Scored::load(&mut connection, patient, window).await? {
+        Ok(scored) => {
+            let summary = summarise_news2(&scored.readings, |at| scored.setting(at));
+            (None, summary)
         }
+        Err(not_for) => (Some(not_for), News2Summary::default()),
     };
     Ok(Json(Summary {
         patient,
@@ -96,6 +90,48 @@ pub(crate) async fn get(
         not_for,
         scores,
     }))
+}
+
+/// Readings of the seven parameters, and how they are scored.
+pub(crate) struct Scored {
+    /// Without those that are marked as entered in error, in their order.
+    pub(crate) readings: Vec<Observation>,
+    settings: Vec<(PlanVersion, Setting)>,
+}
+
+impl Scored {
+    /// What of a window there is to score; or why this patient is not scored.
+    pub(crate) async fn load(
+        connection: &mut PgConnection,
+        patient: PatientId,
+        window: Window,
+    ) -> Result<Result<Scored, NotFor>, ApiError> {
+        let born = born(connection, patient).await?.ok_or_else(|| unknown(patient))?;
+        let plan = load_versions(connection, patient, None).await?;
+        if let Some(not_for) = not_for(born, &plan, window.to) {
+            return Ok(Err(not_for));
+        }
+        let readings = readings_of_window(connection, patient, &METRICS, window).await?;
+        let right = readings.iter().filter(|reading| !reading.entered_in_error);
+        Ok(Ok(Scored {
+            readings: observations(right),
+            settings: settings(plan),
+        }))
+    }
+
+    /// How readings are scored at a time: by a rule on scale 2 if there is one, since a clinician must have set that; by
+    /// the first of the plan otherwise.
+    pub(crate) fn setting(&self, at: DateTime<Utc>) -> Setting {
+        let in_force = self
+            .settings
+            .iter()
+            .filter(|(version, _)| version.is_in_force(at));
+        let mut in_force = in_force.map(|(_, setting)| *setting);
+        let first = in_force.clone().next().unwrap_or_default();
+        in_force
+            .find(|setting| setting.scale == Scale::Two)
+            .unwrap_or(first)
+    }
 }
 
 fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<NotFor> {
@@ -109,7 +145,7 @@ fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<N
 }
 
 /// The versions of the plan's rules of the score, with what each sets.
-fn settings(plan: &[PlanVersion]) -> Vec<(&PlanVersion, Setting)> {
+fn settings(plan: Vec<PlanVersion>) -> Vec<(PlanVersion, Setting)> {
     let setting = |version: &PlanVersion| match Definition::parse(&version.definition).ok()?.condition {
         Condition::News2(rule) => Some(Setting {
             scale: rule.scale,
@@ -117,22 +153,8 @@ fn settings(plan: &[PlanVersion]) -> Vec<(&PlanVersion, Setting)> {
         }),
         _ => None,
     };
-    plan.iter()
-        .filter_map(|version| Some((version, setting(version)?)))
-        .collect()
-}
-
-/// What is set at a time: by a rule on scale 2 if there is one, since a clinician must have set that; by the first of
-/// the plan otherwise.
-fn setting_at(settings: &[(&PlanVersion, Setting)], at: DateTime<Utc>) -> Setting {
-    let mut in_force = settings
-        .iter()
-        .filter(|(version, _)| version.is_in_force(at))
-        .map(|(_, setting)| *setting);
-    let first = in_force.clone().next().unwrap_or_default();
-    in_force
-        .find(|setting| setting.scale == Scale::Two)
-        .unwrap_or(first)
+    let set = |version| setting(&version).map(|setting| (version, setting));
+    plan.into_iter().filter_map(set).collect()
 }
 
 #[cfg(test)]

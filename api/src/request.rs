@@ -80,14 +80,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, ApiError> {
+        let WholeBody(bytes) = WholeBody::from_request(request, state).await?;
+        serde_json::from_slice(&bytes)
+            .map(Body)
+            .map_err(|error| ApiError::Body(format!("the body is not the JSON that is expected: {error}")))
+    }
+}
+
+/// The bytes of the body.
+pub(crate) struct WholeBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<WholeBody, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLong,
             _ => ApiError::Body("the body did not arrive whole".to_owned()),
         })?;
-        serde_json::from_slice(&bytes)
-            .map(Body)
-            .map_err(|error| ApiError::Body(format!("the body is not the JSON that is expected: {error}")))
+        Ok(WholeBody(bytes))
     }
 }
 

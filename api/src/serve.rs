@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Origin;
+use crate::entering::Enter;
 use crate::routes::{Shared, router};
 use crate::sign_in::IdentityProvider;
 
@@ -57,6 +58,8 @@ pub struct ApiState {
     pub requests_per_minute: NonZeroU32,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Takes a reading that comes over HTTP to the lane of its patient.
+    pub enter: Enter,
     /// Whether readings are being taken; else why not, in words for whoever runs the process.
     pub ingest_ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The process's metrics as Prometheus text.

@@ -12,7 +12,10 @@ use axum::http::{Method, Request, Response, StatusCode};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
 use homeward_alerts::outgoing::Caller;
-use homeward_record::{Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, RuleId};
+use homeward_record::decode::{DecodeContext, Reason, Rejection, decode};
+use homeward_record::{
+    Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, PayloadKind, RuleId,
+};
 use homeward_store::access::{NewRole, Role, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
 use homeward_store::admin::{
@@ -30,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::access::{Decide, may};
+use crate::entering::{Entered, Entering, Entry, NotEntered};
 use crate::routes::{Shared, router_deciding_by};
 use crate::serve::ApiState;
 
@@ -467,7 +471,9 @@ fn request_as(token: &str, method: &Method, path: &str, body: Option<&Value>) ->
 /// The state of an interface whose ingest is ready.
 pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
     let metrics = METRICS.clone();
+    let pool = database.pool().clone();
     ApiState {
+        enter: Arc::new(move |entry| -> Entering { Box::pin(enter(pool.clone(), entry)) }),
         requests: database.pool_for_requests(),
         pool: database.pool().clone(),
         base_url: "https://homeward.example".to_owned(),
@@ -478,6 +484,54 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
         ingest_ready: Arc::new(|| Ok(())),
         render_metrics: Arc::new(move || metrics.render()),
     }
+}
+
+/// Stores what is entered as a lane does, and judges nothing.
+async fn enter(pool: PgPool, entry: Entry) -> Result<Entered, NotEntered> {
+    let context = DecodeContext {
+        received_at: now(),
+        retention: TimeDelta::days(7_305),
+        utc_offset: TimeDelta::zero(),
+    };
+    let upload = decode(PayloadKind::Fhir, &entry.payload, &context);
+    let (mut transaction, _) = Gate::enter(&pool).await.unwrap();
+    let device = entry.device;
+    let known = homeward_store::devices::load(&mut transaction, &[device])
+        .await
+        .unwrap();
+    let mut entered = Entered {
+        rejected: upload.rejected,
+        ..Entered::default()
+    };
+    let mut batch = Vec::new();
+    for reading in upload.readings {
+        match known[&device].patient_at(reading.at) {
+            Some(patient) if patient == entry.patient => batch.push(BatchRow {
+                part: 0,
+                patient,
+                metric: reading.metric,
+                at: reading.at,
+                device,
+                value: reading.value,
+                context: reading.context,
+                received_at: now(),
+            }),
+            _ => {
+                let detail = "the device was assigned to no patient";
+                entered
+                    .rejected
+                    .push(Rejection::new(None, Reason::NotAssigned, detail));
+            }
+        }
+    }
+    for is_new in insert_batch(&mut transaction, &mut batch).await.unwrap() {
+        match is_new {
+            true => entered.stored += 1,
+            false => entered.stored_earlier += 1,
+        }
+    }
+    transaction.commit().await.unwrap();
+    Ok(entered)
 }
 
 pub(crate) struct Answer {

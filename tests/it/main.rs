@@ -9,6 +9,7 @@ mod committing;
 mod credentials;
 mod draining;
 mod dry_run;
+mod entering;
 mod episodes;
 mod fault;
 mod formats;
@@ -26,6 +27,7 @@ mod openid;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod overtaking;
+mod passport;
 mod plans;
 mod publishing;
 mod replay;

@@ -23,12 +23,18 @@ pub(crate) enum Action {
     WorkOnTasks,
     /// Reads which devices measure a patient.
     ReadDevices,
+    /// Reads what these devices have measured.
+    ReadDeviceMetrics,
+    /// Reads who or what made readings and care plans.
+    ReadProvenance,
     /// Reads the whole record, to hand it on.
     ReadEverything,
     /// Reads readings, trends and summaries.
     ReadReadings,
     /// Counts patients by programme, and names none.
     ReadOverview,
+    /// Enters readings.
+    EnterReadings,
     /// Marks readings as entered in error.
     CorrectReadings,
     /// Reads a care plan.
@@ -61,7 +67,7 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 23] = [
+    pub(crate) const ALL: [Action; 26] = [
         Action::FindPatients,
         Action::ManagePatients,
         Action::EndEnrolments,
@@ -72,10 +78,13 @@ impl Action {
         Action::WorkOnTasks,
         Action::ReadPatient,
         Action::ReadDevices,
+        Action::ReadDeviceMetrics,
+        Action::ReadProvenance,
         Action::ReadEverything,
         Action::ReadFlags,
         Action::ReadReadings,
         Action::ReadOverview,
+        Action::EnterReadings,
         Action::CorrectReadings,
         Action::ReadCarePlan,
         Action::ChangeCarePlan,
@@ -100,10 +109,13 @@ impl Action {
             Action::ReadTasks => "read_tasks",
             Action::WorkOnTasks => "work_on_tasks",
             Action::ReadDevices => "read_devices",
+            Action::ReadDeviceMetrics => "read_device_metrics",
+            Action::ReadProvenance => "read_provenance",
             Action::ReadEverything => "read_everything",
             Action::ReadFlags => "read_flags",
             Action::ReadReadings => "read_readings",
             Action::ReadOverview => "read_overview",
+            Action::EnterReadings => "enter_readings",
             Action::CorrectReadings => "correct_readings",
             Action::ReadCarePlan => "read_care_plan",
             Action::ChangeCarePlan => "change_care_plan",
@@ -127,11 +139,13 @@ impl Action {
             Action::ReadTasks => ("Task", false),
             Action::WorkOnTasks => ("Task", true),
             Action::ReadDevices => ("Device", false),
+            Action::ReadDeviceMetrics => ("DeviceMetric", false),
+            Action::ReadProvenance => ("Provenance", false),
             // Only a scope of all resources includes that.
             Action::ReadEverything => ("*", false),
             Action::ReadFlags => ("Flag", false),
             Action::ReadReadings | Action::ReadOverview => ("Observation", false),
-            Action::CorrectReadings => ("Observation", true),
+            Action::EnterReadings | Action::CorrectReadings => ("Observation", true),
             Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
             Action::ChangeCarePlan => ("CarePlan", true),
             Action::ReadAlerts => ("DetectedIssue", false),
@@ -177,6 +191,15 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
             "looked at which devices measure you",
             "look at which devices measure you",
         ),
+        "read_device_metrics" => (
+            "looked at what your devices measure",
+            "look at what your devices measure",
+        ),
+        "read_provenance" => (
+            "looked at where your readings and your care plan come from",
+            "look at where your readings and your care plan come from",
+        ),
+        "enter_readings" => ("added a reading of yours", "add a reading of yours"),
         "read_everything" => (
             "took a copy of your whole record",
             "take a copy of your whole record",
@@ -209,6 +232,10 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "review_break_glass" => (
             "checked whether opening your record was right",
             "check whether opening your record was right",
+        ),
+        "import_passport" => (
+            "took over your record from another system",
+            "take over your record from another system",
         ),
         "grant_role" => (
             "gave an account the right to sign in as you",

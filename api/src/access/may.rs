@@ -28,13 +28,19 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         Action::ManagePatients | Action::ManageDevices => role == Administrator,
         Action::EndEnrolments => matches!(role, Administrator | CareTeamLead),
         Action::ReadNotes
+        | Action::ReadDeviceMetrics
+        | Action::ReadProvenance
         | Action::ReadEverything
         | Action::ReadReadings
         | Action::ReadCarePlan
         | Action::ReadAlerts
         | Action::ReadFlags => !matches!(role, PrivacyOfficer | Administrator),
         Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
-        Action::CorrectReadings | Action::WorkOnAlerts | Action::WriteNotes | Action::WorkOnTasks => {
+        Action::EnterReadings
+        | Action::CorrectReadings
+        | Action::WorkOnAlerts
+        | Action::WriteNotes
+        | Action::WorkOnTasks => {
             matches!(role, CareTeamMember | CareTeamLead | GpClinician | Integrator)
         }
         Action::ReadTasks => !matches!(role, Patient | PrivacyOfficer | Administrator),

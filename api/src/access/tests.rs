@@ -18,7 +18,7 @@ use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 60] = [
+const TABLE: [(&str, &str, &str); 65] = [
     ("GET", "/api/v1/patients", "PMLCG.AI"),
     ("POST", "/api/v1/patients", "......A."),
     ("GET", "/api/v1/patients/{patient}", "PMLCG.AI"),
@@ -83,11 +83,16 @@ const TABLE: [(&str, &str, &str); 60] = [
     ("GET", "/fhir/R4/Patient/{patient}", "PMLCG.AI"),
     ("GET", "/fhir/R4/Patient/{patient}/$everything", "PMLCG..I"),
     ("GET", "/fhir/R4/Observation", "PMLCG..I"),
+    ("POST", "/fhir/R4/Observation", ".MLC...I"),
     ("GET", "/fhir/R4/Observation/$lastn", "PMLCG..I"),
     ("GET", "/fhir/R4/Observation/$stats", "PMLCG..I"),
     ("GET", "/fhir/R4/Observation/{observation}", "PMLCG..I"),
     ("GET", "/fhir/R4/Device", "PMLCG.AI"),
     ("GET", "/fhir/R4/Device/{device}", "PMLCG.AI"),
+    ("GET", "/fhir/R4/DeviceMetric", "PMLCG..I"),
+    ("GET", "/fhir/R4/DeviceMetric/{device_metric}", "PMLCG..I"),
+    ("GET", "/fhir/R4/Provenance", "PMLCG..I"),
+    ("GET", "/fhir/R4/Provenance/{provenance}", "PMLCG..I"),
     ("GET", "/fhir/R4/Flag", "PMLCG..I"),
     ("GET", "/fhir/R4/Flag/{alert}", "PMLCG..I"),
     ("GET", "/fhir/R4/DetectedIssue", "PMLCG..I"),
@@ -170,7 +175,9 @@ fn filled(path: &str, patient: i64, alert: i64) -> String {
     let device = 10_000 + alert;
     let observation = format!("{patient}-{device}-1-1795345200000000");
     path.replace("{patient}", &patient.to_string())
+        .replace("{provenance}", &format!("observation-{observation}"))
         .replace("{observation}", &observation)
+        .replace("{device_metric}", &format!("{device}-1"))
         .replace("{device}", &device.to_string())
         .replace("{alert}", &alert.to_string())
         .replace("{type}", "heart_rate")
@@ -226,7 +233,14 @@ async fn invariant_8_without_a_reason_on_file_a_patient_is_not_there() {
     for role in Role::ALL.into_iter().filter(|role| !without.contains(role)) {
         let token = ward.token_of(role).await;
         let routes = api_routes();
-        let named = ["{patient}", "{alert}", "{observation}", "{device}"];
+        let named = [
+            "{patient}",
+            "{alert}",
+            "{observation}",
+            "{provenance}",
+            "{device}",
+            "{device_metric}",
+        ];
         let of_one = |path: &str| named.iter().any(|name| path.contains(name));
         for route in routes
             .iter()

@@ -95,6 +95,7 @@ fn outcome(problem: &Problem) -> Json {
     let code = match problem.kind {
         "invalid-parameter" => "invalid",
         "invalid-body" => "structure",
+        "unprocessable" => "business-rule",
         "too-long" | "too-much" => "too-costly",
         "conflict" => "conflict",
         "unauthorized" => "login",

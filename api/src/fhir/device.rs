@@ -16,9 +16,14 @@ use crate::routes::App;
 /// Its search parameters, with their types.
 pub(super) const PARAMETERS: [(&str, &str); 1] = [("patient", "reference")];
 
-/// `GET /fhir/R4/Device/{device}`: of a device that measures a patient whom the caller may see, or did so last.
+/// `GET /fhir/R4/Device/{device}`: of a device that measures a patient whom the caller may see, or did so last; or
+/// `homeward`, this software.
 pub(crate) async fn read(exchange: Exchange, path: Path, search: Search) -> Result<Resource, ApiError> {
     search.take(&[])?;
+    let ours = this_software();
+    if ours["id"] == path.text("device") {
+        return Ok(Resource(ours));
+    }
     let id: DeviceId = path.value("device").map_err(|_| no_such("Device"))?;
     let found = find_device(&mut *exchange.connection().await, id, exchange.now()).await?;
     let device = found.ok_or_else(|| no_such("Device"))?;
@@ -54,4 +59,9 @@ pub(super) fn resource(device: &AssignedDevice) -> Json {
         patient: device.current.then_some(device.patient),
         revoked_at: device.revoked_at,
     })
+}
+
+/// What works Observations out.
+pub(super) fn this_software() -> Json {
+    fhir::this_software(env!("CARGO_PKG_VERSION"))
 }

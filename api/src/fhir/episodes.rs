@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use sqlx::PgConnection;
 
 use super::answer::{Found, no_such};
+use super::observation::first_of_panel;
 use super::parameters::Search;
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -224,17 +225,5 @@ impl Evidence {
         ids.sort_unstable();
         ids.dedup();
         ids
-    }
-}
-
-/// After which metric the Observation is named that tells this one: a panel after the first of its pressures.
-fn first_of_panel(metric: Metric, beside: &[Metric]) -> Metric {
-    let pressures = [Metric::Systolic, Metric::Diastolic];
-    match metric {
-        Metric::Systolic | Metric::Diastolic | Metric::IrregularPulse => {
-            let first = pressures.into_iter().find(|pressure| beside.contains(pressure));
-            first.unwrap_or(metric)
-        }
-        other => other,
     }
 }

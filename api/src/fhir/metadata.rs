@@ -8,12 +8,12 @@ use super::answer::{Resource, root};
 use super::episodes::{detected_issue, flag};
 use super::observation::search as observation;
 use super::parameters::Search;
-use super::{audit_event, care_plan, device, patient};
+use super::{audit_event, care_plan, device, device_metric, patient, provenance};
 use crate::error::ApiError;
 use crate::routes::App;
 
 /// What is served. Its tests compare it with the routes.
-pub(super) const SERVED: [ServedType<'static>; 7] = [
+pub(super) const SERVED: [ServedType<'static>; 9] = [
     ServedType {
         operations: &[(
             "everything",
@@ -33,9 +33,18 @@ pub(super) const SERVED: [ServedType<'static>; 7] = [
             ),
         ],
         includes: &[observation::INCLUDE],
-        ..served("Observation", &["read", "search-type"], &observation::PARAMETERS)
+        ..served(
+            "Observation",
+            &["read", "search-type", "create"],
+            &observation::PARAMETERS,
+        )
     },
     served("Device", &["read", "search-type"], &device::PARAMETERS),
+    served(
+        "DeviceMetric",
+        &["read", "search-type"],
+        &device_metric::PARAMETERS,
+    ),
     served("Flag", &["read", "search-type"], &flag::PARAMETERS),
     served(
         "DetectedIssue",
@@ -43,6 +52,7 @@ pub(super) const SERVED: [ServedType<'static>; 7] = [
         &detected_issue::PARAMETERS,
     ),
     served("CarePlan", &["read", "search-type"], &care_plan::PARAMETERS),
+    served("Provenance", &["read", "search-type"], &provenance::PARAMETERS),
     served("AuditEvent", &["search-type"], &audit_event::PARAMETERS),
 ];
 

@@ -7,9 +7,12 @@
 //! | `GET Patient/{id}/$everything?start&end` | the patient passport: a document with the whole record |
 //! | `GET Observation/{id}`, `Observation?patient&code&category&date&status` | readings; blood pressure as a panel |
 //! | `GET Observation/$lastn?patient&max`, `Observation/$stats?subject&code&statistic&period` | the latest, and figures |
+//! | `POST Observation` | a reading enters the record, as over MQTT |
 //! | `GET Device/{id}`, `Device?patient` | what measures a patient |
+//! | `GET DeviceMetric/{id}`, `DeviceMetric?source&type` | what of |
 //! | `GET Flag/{id}`, `Flag?patient`, `DetectedIssue/{id}`, `DetectedIssue?patient` | episodes |
 //! | `GET CarePlan/{id}`, `CarePlan?patient` | the rules in force |
+//! | `GET Provenance/{id}`, `Provenance?target&patient` | who or what made Observations and care plans |
 //! | `GET AuditEvent?patient` | who has seen or changed the record |
 //!
 //! A search is about one patient, but for those of patients, which find whom the caller may see. Who may not see a
@@ -21,12 +24,14 @@ mod answer;
 pub(crate) mod audit_event;
 pub(crate) mod care_plan;
 pub(crate) mod device;
+pub(crate) mod device_metric;
 mod episodes;
 pub(crate) mod everything;
 pub(crate) mod metadata;
 pub(crate) mod observation;
 mod parameters;
 pub(crate) mod patient;
+pub(crate) mod provenance;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ use crate::access::{Exchange, ShownOnce};
 use crate::error::ApiError;
 use crate::etag::{IfMatch, Tagged};
 use crate::fhir::{Resource, Search};
-use crate::request::{Body, Path, Query};
+use crate::request::{Body, Path, Query, WholeBody};
 use crate::sign_in::{SignedIn, Visit, WithCookie};
 
 /// What is told of one route.
@@ -76,7 +76,7 @@ macro_rules! says_nothing {
     )*};
 }
 
-says_nothing!(Exchange, Path, Visit, SignedIn, HeaderMap, Search);
+says_nothing!(Exchange, Path, Visit, SignedIn, HeaderMap, Search, WholeBody);
 
 impl<T> Input for State<T> {
     fn tell(_: &mut Told) {}
@@ -153,6 +153,11 @@ impl<T: Output> Output for WithCookie<T> {
 
 /// Resources are described by the CapabilityStatement.
 impl Output for Resource {
+    fn tell(_: &mut Told) {}
+}
+
+/// Resources too, where the answer says more than what it is.
+impl Output for Response {
     fn tell(_: &mut Told) {}
 }
 

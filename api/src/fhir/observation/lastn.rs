@@ -6,7 +6,8 @@
 use axum::extract::State;
 use homeward_record::Metric;
 
-use super::{Filter, PANEL, list};
+use super::filter::Filter;
+use super::{PANEL, list};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::fhir::answer::{Found, Resource, page};

@@ -1,177 +1,37 @@
 //! Observations: the readings of the record. The two pressures of a measurement, and what the cuff said of the pulse,
-//! are one; every other reading is one for itself.
+//! are one; every other reading is one for itself. And what readings come to: see [`summaries`].
 
+pub(crate) mod create;
+mod filter;
 mod interpret;
 pub(crate) mod lastn;
+mod place;
 pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod stats;
-
-use std::collections::BTreeSet;
-use std::str::FromStr;
+pub(super) mod summaries;
 
 use chrono::{DateTime, Utc};
-use homeward_record::fhir::{
-    OBSERVATION_CATEGORY, ObservationId, Observed, Status, category_of, coded, observations,
-};
+use homeward_record::fhir::{ObservationId, Observed, Status, kept_observations, observations};
 use homeward_record::{DeviceId, Metric, PatientId, Reading};
 use homeward_store::history::StoredReading;
-use homeward_store::observations::{Wanted, page_of_readings};
+use homeward_store::observations::page_of_readings;
 use serde_json::Value as Json;
 use sqlx::PgConnection;
 
+use self::filter::Filter;
 use self::interpret::Limits;
-use super::parameters::{Search, Token, always, window};
+pub(super) use self::place::Place;
 use crate::error::ApiError;
 
 /// The metrics that one Observation tells together.
 const PANEL: [Metric; 3] = [Metric::Systolic, Metric::Diastolic, Metric::IrregularPulse];
 
-/// What is written of a reading's status.
-const STATUS: &str = "http://hl7.org/fhir/observation-status";
-
-/// Which Observations are asked for.
-#[derive(Clone, Debug)]
-struct Filter {
-    metrics: BTreeSet<Metric>,
-    /// Of glucose; an empty word stands for none. `None`: all.
-    samples: Option<BTreeSet<&'static str>>,
-    codes: Vec<Vec<Token>>,
-    entered_in_error: Option<bool>,
-    window: (DateTime<Utc>, DateTime<Utc>),
-}
-
-impl Filter {
-    /// All Observations.
-    fn all() -> Filter {
-        Filter {
-            metrics: BTreeSet::from(Metric::ALL),
-            samples: None,
-            codes: Vec::new(),
-            entered_in_error: None,
-            window: always(),
-        }
-    }
-
-    /// What the parameters `code`, `category`, `status` and `date` ask for.
-    fn read(search: &Search) -> Result<Filter, ApiError> {
-        let mut filter = Filter {
-            window: window("date", search.all("date"))?,
-            ..Filter::all()
-        };
-        for value in search.all("code") {
-            filter.keep_coded(Token::list(value));
-        }
-        for value in search.all("category") {
-            let tokens = Token::list(value);
-            let of_category = |metric: &Metric| {
-                let category = category_of(*metric);
-                tokens
-                    .iter()
-                    .any(|token| token.fits(OBSERVATION_CATEGORY, category))
-            };
-            filter.metrics.retain(of_category);
-        }
-        for value in search.all("status") {
-            let tokens = Token::list(value);
-            let asked = |code| tokens.iter().any(|token| token.fits(STATUS, code));
-            match (asked("final"), asked("entered-in-error"), filter.entered_in_error) {
-                (true, true, _) => {}
-                (true, false, None | Some(false)) => filter.entered_in_error = Some(false),
-                (false, true, None | Some(true)) => filter.entered_in_error = Some(true),
-                _ => filter.metrics.clear(),
-            }
-        }
-        Ok(filter)
-    }
-
-    /// Keeps what carries one of these codes.
-    fn keep_coded(&mut self, tokens: Vec<Token>) {
-        let (mut metrics, mut samples) = (BTreeSet::new(), BTreeSet::new());
-        for token in &tokens {
-            let found = coded(token.system.as_deref(), token.code.as_deref());
-            // A pressure's own code is in a component: `code` does not find that.
-            let alone = |metric: &Metric| !matches!(metric, Metric::Systolic | Metric::Diastolic);
-            metrics.extend(found.metrics.into_iter().filter(alone));
-            metrics.extend(PANEL.into_iter().filter(|_| found.panel));
-            samples.extend(found.samples);
-        }
-        self.metrics.retain(|metric| metrics.contains(metric));
-        self.samples = Some(match self.samples.take() {
-            Some(earlier) => &earlier & &samples,
-            None => samples,
-        });
-        self.codes.push(tokens);
-    }
-
-    fn wanted(&self, patient: PatientId) -> Wanted {
-        let mut metrics = self.metrics.clone();
-        // A cuff's irregular pulse is a panel with its pressures, and else one for itself: only together they tell.
-        if PANEL.iter().any(|metric| metrics.contains(metric)) {
-            metrics.extend(PANEL);
-        }
-        let samples = self.samples.as_ref();
-        Wanted {
-            patient,
-            metrics: metrics.into_iter().collect(),
-            samples: samples.map(|samples| samples.iter().map(|word| (*word).to_owned()).collect()),
-            window: self.window,
-            entered_in_error: self.entered_in_error,
-        }
-    }
-
-    /// Whether an Observation that was made of what is wanted is asked for.
-    fn keeps(&self, observation: &Json) -> bool {
-        let code = &observation["code"];
-        let fits = |tokens: &Vec<Token>| tokens.iter().any(|token| token.fits_concept(code));
-        self.codes.iter().all(fits)
-    }
-}
-
-/// The place of an Observation among those of one patient, in the order of time, device and metric: opaque to callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    at: DateTime<Utc>,
-    device: DeviceId,
-    metric: Metric,
-}
-
-impl Place {
-    fn text(self) -> String {
-        format!(
-            "{}.{}.{}",
-            self.at.timestamp_micros(),
-            self.device,
-            self.metric.code()
-        )
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Place, ()> {
-        let place = || {
-            let mut parts = text.split('.');
-            let micros: i64 = parts.next()?.parse().ok()?;
-            let at = DateTime::from_timestamp_micros(micros)?;
-            let place = Place {
-                at,
-                device: parts.next()?.parse().ok()?,
-                metric: Metric::from_code(parts.next()?.parse().ok()?)?,
-            };
-            let (first, last) = always();
-            (first <= at && at < last && parts.next().is_none()).then_some(place)
-        };
-        place().ok_or(())
-    }
-}
-
 /// A page of Observations.
-struct Listed {
-    observations: Vec<(DeviceId, Json)>,
+pub(super) struct Listed {
+    pub(super) observations: Vec<(Place, Json)>,
     /// After which the next page begins; none on the last.
-    next: Option<Place>,
+    pub(super) next: Option<Place>,
 }
 
 /// At most `count` Observations of a patient, in the order of time, device and metric, or the latest first, after a
@@ -195,7 +55,7 @@ async fn list(
     // Enough for one Observation more than the page has: each is of three readings at most, and what one device measured
     // at one time is of as many readings as there are metrics.
     let limit = PANEL.len() * (count + 1) + 2 * Metric::ALL.len();
-    let begin = after.map(|place| (place.at, place.device));
+    let begin = after.map(|place| (place.at, DeviceId(place.device)));
     let wanted = filter.wanted(patient);
     let rows = i64::try_from(limit).unwrap_or(i64::MAX);
     let readings = page_of_readings(connection, &wanted, backwards, begin, rows).await?;
@@ -209,14 +69,10 @@ async fn list(
     }
     let mut last = None;
     for group in groups {
-        for (id, observation) in told(patient, group, &limits) {
-            let place = Place {
-                at: id.at,
-                device: id.device,
-                metric: id.metric,
-            };
+        for (id, observation) in told(patient, group, &limits, filter.exactly) {
+            let place = Place::of(id);
             let is_past = after.is_some_and(|after| {
-                (after.at, after.device) == (place.at, place.device) && place.metric <= after.metric
+                (after.at, after.device) == (place.at, place.device) && place.rank <= after.rank
             });
             if is_past || !filter.keeps(&observation) {
                 continue;
@@ -225,7 +81,7 @@ async fn list(
                 listed.next = last;
                 return Ok(listed);
             }
-            listed.observations.push((id.device, observation));
+            listed.observations.push((place, observation));
             last = Some(place);
         }
     }
@@ -238,17 +94,18 @@ async fn list(
                 let end = readings.last();
                 end.is_none_or(|end| (end.at, end.device) != (reading.at, reading.device))
             })
-            .map(|reading| Place {
-                at: reading.at,
-                device: reading.device,
-                metric: Metric::IrregularPulse,
-            });
+            .map(|reading| Place::after_all_of(reading.at, reading.device));
     }
     Ok(listed)
 }
 
-/// The Observations of what one device measured at one time, by their metric.
-fn told(patient: PatientId, group: &[StoredReading], limits: &Limits) -> Vec<(ObservationId, Json)> {
+/// The Observations of what one device measured at one time, by their metric; for a passport exactly.
+fn told(
+    patient: PatientId,
+    group: &[StoredReading],
+    limits: &Limits,
+    exactly: bool,
+) -> Vec<(ObservationId, Json)> {
     let readings: Vec<Reading> = group
         .iter()
         .map(|stored| Reading {
@@ -277,36 +134,57 @@ fn told(patient: PatientId, group: &[StoredReading], limits: &Limits) -> Vec<(Ob
         let id = observation["id"].as_str().and_then(|id| id.parse().ok());
         id.map(|id: ObservationId| (id, observation))
     };
-    let mut told: Vec<_> = observations(&observed)
-        .into_iter()
-        .filter_map(identified)
-        .collect();
+    let resources = match exactly {
+        true => kept_observations(&observed),
+        false => observations(&observed),
+    };
+    let mut told: Vec<_> = resources.into_iter().filter_map(identified).collect();
     told.sort_by_key(|(id, _)| id.metric);
     told
 }
 
-/// All Observations of a patient within a time, oldest first; `None` where there are more than `most`.
-pub(super) async fn all_of(
+/// A page of a passport: Observations of a patient within a time, the oldest first, with their readings exactly.
+pub(super) async fn page_of_passport(
     connection: &mut PgConnection,
     patient: PatientId,
     window: (DateTime<Utc>, DateTime<Utc>),
-    most: usize,
-) -> Result<Option<Vec<Json>>, ApiError> {
+    after: Option<Place>,
+    count: usize,
+) -> Result<Listed, ApiError> {
     let filter = Filter {
         window,
+        exactly: true,
         ..Filter::all()
     };
-    let mut found = Vec::new();
-    let mut after = None;
+    let mut page = Listed {
+        observations: Vec::new(),
+        next: after,
+    };
     loop {
-        let page = list(connection, patient, &filter, false, after, 2_000).await?;
-        found.extend(page.observations.into_iter().map(|(_, observation)| observation));
-        if found.len() > most {
-            return Ok(None);
+        // By parts, since a part reads three times as many rows as it may have Observations.
+        let part = PART.min(count - page.observations.len());
+        let listed = list(connection, patient, &filter, false, page.next, part).await?;
+        page.observations.extend(listed.observations);
+        page.next = listed.next;
+        if page.next.is_none() || page.observations.len() >= count {
+            return Ok(page);
         }
-        after = page.next;
-        if after.is_none() {
-            return Ok(Some(found));
+    }
+}
+
+/// How many Observations of a passport are made at once.
+const PART: usize = 2_000;
+
+/// After which metric the Observation is named that tells this one, with these beside it: a panel after the first of its
+/// pressures.
+pub(super) fn first_of_panel(metric: Metric, beside: &[Metric]) -> Metric {
+    match metric {
+        Metric::Systolic | Metric::Diastolic | Metric::IrregularPulse => {
+            let mut pressures = [Metric::Systolic, Metric::Diastolic].into_iter();
+            pressures
+                .find(|pressure| beside.contains(pressure))
+                .unwrap_or(metric)
         }
+        other => other,
     }
 }

@@ -1,13 +1,14 @@
-//! `GET /fhir/R4/Observation?patient&code&category&date&status&_sort&_count&_include=Observation:device`.
+//! `GET /fhir/R4/Observation?patient&code&combo-code&category&date&status&_sort&_count&_include=Observation:device`.
 //!
-//! By `date`, an interval (of steps) is found by its end. A pressure's own code is in a component and found by none:
-//! ask for the panel. `_sort` is `date` or `-date` (the default: the latest first).
+//! By `date`, an interval (of steps) is found by its end. A pressure's own code is in a component: `code` does not find
+//! it, and `combo-code` does. `_sort` is `date` or `-date` (the default: the latest first). What readings come to is
+//! there where a code or a category of it is asked for: see [`super::summaries`].
 
 use axum::extract::State;
-use homeward_record::DeviceId;
 use homeward_store::patients::devices_of;
 
-use super::{Filter, Place, list};
+use super::filter::Filter;
+use super::{Place, list, summaries};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::fhir::answer::{Found, Resource, page};
@@ -16,10 +17,11 @@ use crate::fhir::parameters::{Search, alternatives};
 use crate::routes::App;
 
 /// Its search parameters, with their types.
-pub(in crate::fhir) const PARAMETERS: [(&str, &str); 6] = [
+pub(in crate::fhir) const PARAMETERS: [(&str, &str); 7] = [
     ("patient", "reference"),
     ("subject", "reference"),
     ("code", "token"),
+    ("combo-code", "token"),
     ("category", "token"),
     ("date", "date"),
     ("status", "token"),
@@ -34,10 +36,8 @@ pub(crate) async fn search(
     exchange: Exchange,
     search: Search,
 ) -> Result<Resource, ApiError> {
-    let [patient, subject, code, category, date, status] = PARAMETERS.map(|(name, _)| name);
-    let known = [
-        patient, subject, code, category, date, status, "_sort", "_include",
-    ];
+    let named = PARAMETERS.iter().map(|(name, _)| *name);
+    let known: Vec<&str> = named.chain(["_sort", "_include"]).collect();
     let search = search.take(&known)?;
     let count = search.count(100, 1_000)?;
     let filter = Filter::read(&search)?;
@@ -60,15 +60,25 @@ pub(crate) async fn search(
         _ => return Ok(page(&app, "Observation", &search, Found::nothing())),
     };
     let mut connection = exchange.connection().await;
-    let listed = list(&mut connection, patient, &filter, backwards, after, count).await?;
-    let used: Vec<DeviceId> = listed.observations.iter().map(|(device, _)| *device).collect();
+    let mut listed = list(&mut connection, patient, &filter, backwards, after, count).await?;
+    if !filter.summaries.is_empty() {
+        let page = (backwards, after, count);
+        let now = exchange.now();
+        listed = summaries::put_among(listed, &mut connection, patient, &filter, now, page).await?;
+    }
+    let used: Vec<i64> = listed
+        .observations
+        .iter()
+        .map(|(place, _)| place.device)
+        .collect();
     let devices = match include {
         true => devices_of(&mut connection, patient, exchange.now()).await?,
         false => Vec::new(),
     };
-    let devices = devices.iter().filter(|device| used.contains(&device.id));
+    let devices = devices.iter().filter(|device| used.contains(&device.id.0));
+    let ours = (include && used.contains(&0)).then(device::this_software);
     let found = Found {
-        included: devices.map(device::resource).collect(),
+        included: devices.map(device::resource).chain(ours).collect(),
         matches: listed
             .observations
             .into_iter()

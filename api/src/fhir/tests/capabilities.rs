@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::{Method, Request};
 use homeward_store::access::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::validators::{Validator, faults};
 use super::{BASE, LOINC, ward};
@@ -52,9 +52,23 @@ async fn the_capability_statement_says_what_there_is() {
 #[tokio::test]
 async fn two_validators_find_nothing_wrong_with_any_answer() {
     let (app, patient, _) = ward().await;
+    let (measured, _) = super::summaries::measured(&app).await;
     app.post("/api/v1/alerts/1/acknowledge").await.json();
+    let body = json!({"metric": "heart_rate", "at": "2026-11-22T08:00:00Z", "device": 10001, "reason": "the neighbour's"});
+    app.post_json("/api/v1/patients/1001/readings/entered-in-error", &body)
+        .await;
     let token = app.token_of(Role::Patient, None, Some(patient)).await;
     let mut answers = Vec::new();
+    for path in ["Observation?code=96607-7,1104051000000101", "$everything"] {
+        let path = match path.strip_prefix('$') {
+            Some(operation) => format!("/fhir/R4/Patient/{measured}/${operation}?_count=5"),
+            None => format!("/fhir/R4/{path}&patient={measured}&_include=Observation:device"),
+        };
+        let resource = app.get(&path).await.json();
+        let entries = resource["entry"].as_array().cloned().unwrap_or_default();
+        answers.extend(entries.iter().map(|entry| entry["resource"].clone()));
+        answers.push(resource);
+    }
     for path in [
         "metadata",
         "Patient/1001",
@@ -69,6 +83,11 @@ async fn two_validators_find_nothing_wrong_with_any_answer() {
         "Observation/$stats?patient=7777&code=8867-4",
         "Device/10001",
         "Device?patient=1001",
+        "Device/homeward",
+        "DeviceMetric?source=Device/10001",
+        "DeviceMetric/10001-1",
+        "Provenance?target=Observation/1001-10001-1-1795334400000000",
+        "Provenance?patient=1001",
         "Flag?patient=1001",
         "DetectedIssue?patient=1001",
         "CarePlan?patient=1001",

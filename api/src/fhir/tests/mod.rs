@@ -2,10 +2,13 @@
 
 mod access;
 mod capabilities;
+mod create;
 mod observations;
 mod passport;
 mod people;
+mod provenance;
 mod refusals;
+mod summaries;
 #[path = "../../../../record/tests/validators/mod.rs"]
 mod validators;
 

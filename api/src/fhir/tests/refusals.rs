@@ -19,7 +19,7 @@ async fn what_is_not_known_is_left_out_or_refused_as_one_prefers() {
     let strict = Request::get(path)
         .header("Authorization", format!("Bearer {TOKEN}"))
         .header("Prefer", "return=minimal, handling=strict");
-    assert_snapshot!(told(&app.send(strict).await), @"400 invalid colour: there is no such parameter; there are patient, subject, code, category, date, status, _sort, _include");
+    assert_snapshot!(told(&app.send(strict).await), @"400 invalid colour: there is no such parameter; there are patient, subject, code, combo-code, category, date, status, _sort, _include");
 }
 
 #[tokio::test]
