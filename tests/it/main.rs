@@ -29,6 +29,7 @@ mod overtaking;
 mod plans;
 mod publishing;
 mod replay;
+mod research;
 mod smoke;
 mod stopping;
 mod subscribing;
