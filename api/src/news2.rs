@@ -19,6 +19,7 @@ use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::summary::born;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
@@ -53,7 +54,7 @@ pub(crate) struct Summary {
     to: DateTime<Utc>,
     not_for: Option<NotFor>,
     #[serde(flatten)]
-    scores: News2Summary,
+    pub(crate) scores: News2Summary,
 }
 
 /// Whom the score is not for.
@@ -75,27 +76,44 @@ pub(crate) async fn get(
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let born = born(&mut connection, patient)
-        .await?
-        .ok_or_else(|| unknown(patient))?;
-    let plan = load_versions(&mut connection, patient, None).await?;
+    summarise(&mut connection, patient, window).await.map(Json)
+}
+
+/// The scores of the time before now, of a length.
+pub(crate) async fn of_last(
+    length: TimeDelta,
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Summary, ApiError> {
+    let window = Window::of_summary(None, None, now, (length, LONGEST))?;
+    summarise(connection, patient, window).await
+}
+
+async fn summarise(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    window: Window,
+) -> Result<Summary, ApiError> {
+    let born = born(connection, patient).await?.ok_or_else(|| unknown(patient))?;
+    let plan = load_versions(connection, patient, None).await?;
     let not_for = not_for(born, &plan, window.to);
     let scores = match not_for {
         Some(_) => News2Summary::default(),
         None => {
-            let readings = readings_of_window(&mut connection, patient, &METRICS, window).await?;
+            let readings = readings_of_window(connection, patient, &METRICS, window).await?;
             let right = readings.iter().filter(|reading| !reading.entered_in_error);
             let settings = settings(&plan);
             summarise_news2(&observations(right), |at| setting_at(&settings, at))
         }
     };
-    Ok(Json(Summary {
+    Ok(Summary {
         patient,
         from: window.from,
         to: window.to,
         not_for,
         scores,
-    }))
+    })
 }
 
 fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<NotFor> {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use crate::Error;
 use crate::audit::hex;
@@ -37,7 +38,7 @@ pub struct NewShare<'a> {
 }
 
 /// A share, without what opens it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Share {
     /// Its number.
     pub id: i64,

@@ -8,7 +8,7 @@ use homeward_store::patients::{devices_of, new_uuid};
 
 use super::answer::{Resource, no_such, root};
 use super::parameters::{Search, always, date_span};
-use super::{care_plan, device, episodes, observation, patient};
+use super::{care_plan, consent, device, episodes, observation, patient};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::Path;
@@ -52,6 +52,7 @@ pub(crate) async fn get(
             "a passport holds {MOST_READINGS} readings and {MOST_EPISODES} alerts at most: name a shorter time by start and end"
         ))
     })?;
+    let consents = consent::all_of(&mut connection, patient, now).await?;
     let base = root(&app);
     Ok(Resource(fhir::passport(Passport {
         uuid: &new_uuid(&mut connection).await?,
@@ -63,6 +64,7 @@ pub(crate) async fn get(
             ("Patient", vec![person]),
             ("Devices", devices.iter().map(device::resource).collect()),
             ("Care plan", plan.into_iter().collect()),
+            ("Choices", consents),
             ("Alerts", issues),
             ("Readings", readings),
         ],

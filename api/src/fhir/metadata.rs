@@ -8,12 +8,12 @@ use super::answer::{Resource, root};
 use super::episodes::{detected_issue, flag};
 use super::observation::search as observation;
 use super::parameters::Search;
-use super::{audit_event, care_plan, device, patient};
+use super::{audit_event, care_plan, consent, device, patient};
 use crate::error::ApiError;
 use crate::routes::App;
 
 /// What is served. Its tests compare it with the routes.
-pub(super) const SERVED: [ServedType<'static>; 7] = [
+pub(super) const SERVED: [ServedType<'static>; 8] = [
     ServedType {
         operations: &[(
             "everything",
@@ -43,6 +43,7 @@ pub(super) const SERVED: [ServedType<'static>; 7] = [
         &detected_issue::PARAMETERS,
     ),
     served("CarePlan", &["read", "search-type"], &care_plan::PARAMETERS),
+    served("Consent", &["read", "search-type"], &consent::PARAMETERS),
     served("AuditEvent", &["search-type"], &audit_event::PARAMETERS),
 ];
 

@@ -10,6 +10,7 @@
 //! | `GET Device/{id}`, `Device?patient` | what measures a patient |
 //! | `GET Flag/{id}`, `Flag?patient`, `DetectedIssue/{id}`, `DetectedIssue?patient` | episodes |
 //! | `GET CarePlan/{id}`, `CarePlan?patient` | the rules in force |
+//! | `GET Consent/{id}`, `Consent?patient` | what the patient has chosen about sharing and research |
 //! | `GET AuditEvent?patient` | who has seen or changed the record |
 //!
 //! A search is about one patient, but for those of patients, which find whom the caller may see. Who may not see a
@@ -20,6 +21,7 @@
 mod answer;
 pub(crate) mod audit_event;
 pub(crate) mod care_plan;
+pub(crate) mod consent;
 pub(crate) mod device;
 mod episodes;
 pub(crate) mod everything;

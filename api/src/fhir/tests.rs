@@ -584,6 +584,8 @@ async fn what_goes_wrong_is_an_outcome() {
         "Flag/17",
         "DetectedIssue/x",
         "CarePlan/1002",
+        "Consent/sharing-1",
+        "Consent/x",
         "AuditEvent?patient=1001",
         "Medication/1",
     ] {
@@ -618,11 +620,73 @@ async fn what_goes_wrong_is_an_outcome() {
     Flag/17: 404 not-found there is no such Flag
     DetectedIssue/x: 404 not-found there is no such DetectedIssue
     CarePlan/1002: 404 not-found there is no patient 1002
+    Consent/sharing-1: 404 not-found there is no such Consent
+    Consent/x: 404 not-found there is no such Consent
     AuditEvent?patient=1001: 403 forbidden nobody in your role may do this
     Medication/1: 404 not-found there is nothing at this path
     POST: 405 not-supported this path does not answer this method; the Allow header says which it does
     nobody: 401 login sign in, or send a token: Authorization: Bearer <token>
     "#);
+}
+
+/// Has the patient stop sharing with the team from tomorrow on, and opt out of research.
+async fn choose(app: &TestApp, token: &str) {
+    let team: i64 = sqlx::query_scalar("SELECT organisation_id FROM organisation WHERE is_default")
+        .fetch_one(app.pool())
+        .await
+        .unwrap();
+    for (path, body) in [
+        (
+            format!("sharing/{team}"),
+            json!({"shared": false, "from": "2026-11-23T12:00:00Z"}),
+        ),
+        (
+            format!("sharing/{team}"),
+            json!({"shared": true, "from": "2026-11-24T12:00:00Z"}),
+        ),
+        ("research".to_owned(), json!({"opted_out": true})),
+    ] {
+        let path = format!("/api/v1/patients/1001/choices/{path}");
+        app.send_as(token, &Method::PUT, &path, Some(&body)).await.json();
+    }
+}
+
+#[tokio::test]
+async fn what_the_patient_chose_is_a_consent_for_as_long_as_it_holds() {
+    let (app, patient, _) = ward().await;
+    let token = app.token_of(Role::Patient, None, Some(patient)).await;
+    choose(&app, &token).await;
+    let found = app.get("/fhir/R4/Consent?patient=1001").await.json();
+    let told: Vec<String> = found["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let consent = &entry["resource"];
+            let provision = &consent["provision"];
+            let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+            [
+                &consent["id"],
+                &consent["status"],
+                &consent["scope"]["coding"][0]["code"],
+                &provision["type"],
+                &provision["period"]["start"],
+                &provision["period"]["end"],
+            ]
+            .map(word)
+            .join(" ")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "sharing-2 active patient-privacy permit 2026-11-24T12:00:00Z -",
+            "sharing-1 active patient-privacy deny 2026-11-23T12:00:00Z 2026-11-24T12:00:00Z",
+            "research-1 active research deny 2026-11-22T12:00:00Z -",
+        ]
+    );
+    let one = app.get("/fhir/R4/Consent/sharing-1").await.json();
+    assert_eq!(one, found["entry"][1]["resource"]);
 }
 
 #[tokio::test]
@@ -761,6 +825,7 @@ async fn two_validators_find_nothing_wrong_with_any_answer() {
     let (app, patient, _) = ward().await;
     app.post("/api/v1/alerts/1/acknowledge").await.json();
     let token = app.token_of(Role::Patient, None, Some(patient)).await;
+    choose(&app, &token).await;
     let mut answers = Vec::new();
     for path in [
         "metadata",
@@ -779,6 +844,8 @@ async fn two_validators_find_nothing_wrong_with_any_answer() {
         "Flag?patient=1001",
         "DetectedIssue?patient=1001",
         "CarePlan?patient=1001",
+        "Consent?patient=1001",
+        "Consent/sharing-1",
         "AuditEvent?patient=1001",
         "Observation/x",
         "Observation",

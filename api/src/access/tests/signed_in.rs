@@ -11,7 +11,7 @@ use crate::sign_in::Needs;
 use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
-const OPEN: [(&str, &str, Needs); 18] = [
+const OPEN: [(&str, &str, Needs); 20] = [
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/metrics", Needs::Nothing),
@@ -30,6 +30,8 @@ const OPEN: [(&str, &str, Needs); 18] = [
         "/api/v1/identity-providers/{provider}/callback",
         Needs::Nothing,
     ),
+    ("GET", "/share/{secret}", Needs::Share),
+    ("POST", "/share/{secret}", Needs::Share),
     ("POST", "/api/v1/sign-in", Needs::Nothing),
     ("GET", "/api/v1/session", Needs::Session),
     ("DELETE", "/api/v1/session", Needs::Session),
@@ -54,6 +56,8 @@ async fn every_route_that_is_for_no_role_is_known_and_answers_whom_it_should() {
         let status = app.status_as(TOKEN, &route.method, route.path).await;
         let expected = match needs {
             Needs::Session => StatusCode::UNAUTHORIZED,
+            // A token opens no share either.
+            Needs::Share => StatusCode::NOT_FOUND,
             // What is missing then is the body.
             Needs::Nothing if route.method == Method::POST => StatusCode::BAD_REQUEST,
             // There is no such file, nor such a provider.
