@@ -24,9 +24,9 @@ use crate::openapi::{Documented, Told};
 use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, RelyingParty, admit};
 use crate::{
-    access, access_log, blood_pressure_summary, break_glass, care_plan, choices, corrections, devices, dry_run, fhir,
-    glucose_summary, health, metrics, news2, notes, openapi, passport_shares, patients, practice_overview, readings,
-    share, sign_in, tasks, trends,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, choices, corrections, devices,
+    dry_run, fhir, glucose_summary, health, metrics, news2, notes, openapi, passport_shares, patients,
+    practice_overview, readings, share, sign_in, tasks, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
