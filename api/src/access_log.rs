@@ -122,7 +122,7 @@ fn sentence(access: &Access) -> String {
     }
 }
 
-fn role_in_words(role: Role) -> &'static str {
+pub(crate) fn role_in_words(role: Role) -> &'static str {
     match role {
         Role::Patient => "patient",
         Role::CareTeamMember => "care team",

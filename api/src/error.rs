@@ -218,7 +218,7 @@ impl ApiError {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     r#type: String,
-    title: &'static str,
+    pub(crate) title: &'static str,
     status: u16,
     pub(crate) detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]

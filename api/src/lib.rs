@@ -47,6 +47,7 @@
 //! | `POST /api/v1/account/password` | chooses another password |
 //! | `POST`, `PUT`, `DELETE /api/v1/account/second-factor` | offers a second factor, takes it, and gives it up |
 //! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
+//! | `GET /`, `/sign-in`, `/password`, `/role`, `/worklist`, … | pages for people |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything else under `/api` and `/fhir/R4` needs a bearer token, or a session in which a role is picked. Errors are problem
@@ -71,6 +72,7 @@ mod metrics;
 mod news2;
 mod notes;
 mod openapi;
+mod pages;
 mod passport_shares;
 pub mod password;
 mod patients;

@@ -25,7 +25,7 @@ use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, RelyingParty, admit};
 use crate::{
     access, access_log, blood_pressure_summary, break_glass, care_plan, choices, corrections, devices,
-    dry_run, fhir, glucose_summary, health, metrics, news2, notes, openapi, passport_shares, patients,
+    dry_run, fhir, glucose_summary, health, metrics, news2, notes, openapi, pages, passport_shares, patients,
     practice_overview, readings, share, sign_in, tasks, trends,
 };
 
@@ -214,6 +214,9 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post).says("Says something about an alert"),
         Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post).says("Lets nobody be paged for an alert for a while"),
         Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post).says("Puts an alert away whose condition has cleared"),
+        Route::get("/worklist", ReadAlerts, pages::worklist::get),
+        Route::post("/worklist/{alert}/acknowledge", WorkOnAlerts, pages::alert::acknowledge),
+        Route::post("/worklist/{alert}/close", WorkOnAlerts, pages::alert::close),
         Route::post("/api/v1/rules/dry-run", TryRules, dry_run::post).says("What rules would have raised; nobody is paged"),
         Route::post("/api/v1/break-glass", BreakGlass, break_glass::post).says("Opens the record of a patient without a relationship, for a stated reason"),
         Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get).says("What was opened without a relationship"),
@@ -262,6 +265,7 @@ fn told<H: Documented<D>, D>(_: &H) -> Option<fn(&mut Told)> {
 pub(crate) fn open_routes() -> Vec<OpenRoute> {
     use Needs::*;
     let aside = |path, handler| OpenRoute { method: Method::GET, path, needs: Nothing, says: "", tell: None, handler };
+    let page = |method, path, needs, handler| OpenRoute { method, path, needs, says: "", tell: None, handler };
     let route = |method, path, needs, says, tell, handler| OpenRoute { method, path, needs, says, tell, handler };
     vec![
         aside("/healthz", get(health::alive)),
@@ -271,6 +275,15 @@ pub(crate) fn open_routes() -> Vec<OpenRoute> {
         aside("/api/v1/openapi.json", get(openapi::get)),
         aside("/api/docs", get(openapi::reader)),
         aside("/api/docs/{file}", get(openapi::file)),
+        aside("/assets/{file}", get(pages::assets::get)),
+        page(Method::GET, "/", Session, get(pages::home::get)),
+        page(Method::GET, "/sign-in", Nothing, get(pages::sign_in::get)),
+        page(Method::POST, "/sign-in", Nothing, post(pages::sign_in::post)),
+        page(Method::POST, "/sign-out", Session, post(pages::sign_in::sign_out)),
+        page(Method::GET, "/password", Session, get(pages::password::get)),
+        page(Method::POST, "/password", Session, post(pages::password::post)),
+        page(Method::GET, "/role", Session, get(pages::role::get)),
+        page(Method::POST, "/role", Session, post(pages::role::post)),
         aside("/api/v1/identity-providers/{provider}/sign-in", get(sign_in::provider::begin)),
         aside("/api/v1/identity-providers/{provider}/callback", get(sign_in::provider::callback)),
         route(Method::GET, "/api/v1/identity-providers", Nothing, "Through whom one can sign in", told(&sign_in::provider::list), get(sign_in::provider::list)),
@@ -312,6 +325,8 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
+        .layer(from_fn(pages::form_token))
+        .layer(from_fn(pages::outcomes))
         .layer(from_fn(fhir::outcomes))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())

@@ -260,6 +260,13 @@ impl TestApp {
             .await
     }
 
+    /// The headers of the answer to a request, and how many bytes it has.
+    pub(crate) async fn send_bytes(&self, request: axum::http::request::Builder) -> (HeaderMap, usize) {
+        let response = self.respond(request.body(Body::empty()).unwrap()).await;
+        let (head, body) = response.into_parts();
+        (head.headers, to_bytes(body, usize::MAX).await.unwrap().len())
+    }
+
     /// The answer to any request without a body.
     pub(crate) async fn send(&self, request: axum::http::request::Builder) -> Answer {
         self.answer(request.body(Body::empty()).unwrap()).await

@@ -21,7 +21,7 @@ use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 68] = [
+const TABLE: [(&str, &str, &str); 71] = [
     ("GET", "/api/v1/patients", "PMLCG.AI"),
     ("POST", "/api/v1/patients", "......A."),
     ("GET", "/api/v1/patients/{patient}", "PMLCG.AI"),
@@ -92,6 +92,9 @@ const TABLE: [(&str, &str, &str); 68] = [
     ("POST", "/api/v1/alerts/{alert}/comment", ".MLC...I"),
     ("POST", "/api/v1/alerts/{alert}/snooze", ".MLC...I"),
     ("POST", "/api/v1/alerts/{alert}/close", ".MLC...I"),
+    ("GET", "/worklist", "PMLCG..I"),
+    ("POST", "/worklist/{alert}/acknowledge", ".MLC...I"),
+    ("POST", "/worklist/{alert}/close", ".MLC...I"),
     ("POST", "/api/v1/rules/dry-run", ".MLCG..."),
     ("POST", "/api/v1/break-glass", ".MLC...."),
     ("GET", "/api/v1/break-glass", ".....O.."),
@@ -229,6 +232,7 @@ fn filled(path: &str, patient: i64, alert: i64) -> String {
 fn was_let_in(status: StatusCode, path: &str) -> bool {
     let of_nothing = path.ends_with("/review") || path.contains("/tasks/1");
     status.is_success()
+        || status == StatusCode::SEE_OTHER
         || status == StatusCode::BAD_REQUEST
         || status == StatusCode::PRECONDITION_REQUIRED
         || (status == StatusCode::NOT_FOUND && of_nothing)

@@ -16,6 +16,7 @@ use crate::access::{Exchange, ShownOnce};
 use crate::error::ApiError;
 use crate::etag::{IfMatch, Tagged};
 use crate::fhir::{Resource, Search};
+use crate::pages::Form;
 use crate::request::{Body, Path, Query};
 use crate::sign_in::{SignedIn, Visit, WithCookie};
 
@@ -76,7 +77,7 @@ macro_rules! says_nothing {
     )*};
 }
 
-says_nothing!(Exchange, Path, Visit, SignedIn, HeaderMap, Search);
+says_nothing!(Exchange, Path, Visit, SignedIn, HeaderMap, Search, Form);
 
 impl<T> Input for State<T> {
     fn tell(_: &mut Told) {}
@@ -149,6 +150,11 @@ impl<T: Output> Output for WithCookie<T> {
         T::tell(told);
         told.header(&SET_COOKIE, "The session");
     }
+}
+
+/// Pages are for people.
+impl Output for Response {
+    fn tell(_: &mut Told) {}
 }
 
 /// Resources are described by the CapabilityStatement.

@@ -80,6 +80,18 @@ pub(crate) struct SignedIn {
     pub(super) session: Session,
 }
 
+impl SignedIn {
+    /// The session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The time of the request.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.visit.now
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = ApiError;
 

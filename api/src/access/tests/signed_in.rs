@@ -11,7 +11,7 @@ use crate::sign_in::Needs;
 use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
-const OPEN: [(&str, &str, Needs); 20] = [
+const OPEN: [(&str, &str, Needs); 29] = [
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/metrics", Needs::Nothing),
@@ -20,6 +20,15 @@ const OPEN: [(&str, &str, Needs); 20] = [
     ("GET", "/api/docs", Needs::Nothing),
     ("GET", "/api/docs/{file}", Needs::Nothing),
     ("GET", "/api/v1/identity-providers", Needs::Nothing),
+    ("GET", "/assets/{file}", Needs::Nothing),
+    ("GET", "/", Needs::Session),
+    ("GET", "/sign-in", Needs::Nothing),
+    ("POST", "/sign-in", Needs::Nothing),
+    ("POST", "/sign-out", Needs::Session),
+    ("GET", "/password", Needs::Session),
+    ("POST", "/password", Needs::Session),
+    ("GET", "/role", Needs::Session),
+    ("POST", "/role", Needs::Session),
     (
         "GET",
         "/api/v1/identity-providers/{provider}/sign-in",
@@ -58,6 +67,10 @@ async fn every_route_that_is_for_no_role_is_known_and_answers_whom_it_should() {
             Needs::Session => StatusCode::UNAUTHORIZED,
             // A token opens no share either.
             Needs::Share => StatusCode::NOT_FOUND,
+            // The form is shown again, with what is wrong.
+            Needs::Nothing if route.method == Method::POST && route.path == "/sign-in" => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             // What is missing then is the body.
             Needs::Nothing if route.method == Method::POST => StatusCode::BAD_REQUEST,
             // There is no such file, nor such a provider.
