@@ -17,6 +17,8 @@ pub(crate) async fn acknowledge(exchange: Exchange, path: Path) -> Result<Respon
 
 pub(crate) async fn close(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
     let reason = text("reason", form.text("reason"), TEXT_LENGTH)?;
-    act_on(&exchange, &path, &Action::Close { reason }).await.map(drop)?;
+    act_on(&exchange, &path, &Action::Close { reason })
+        .await
+        .map(drop)?;
     Ok(see("/worklist"))
 }

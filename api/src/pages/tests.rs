@@ -85,7 +85,7 @@ async fn a_nurse_signs_in_sees_who_needs_her_takes_it_and_puts_it_away() {
         list.body
     );
     assert!(
-        list.body.contains("Nobody has it") && list.body.contains("Mei Ng"),
+        list.body.contains("Open, and nobody has it") && list.body.contains("Mei Ng"),
         "{}",
         list.body
     );
@@ -113,7 +113,7 @@ async fn a_nurse_signs_in_sees_who_needs_her_takes_it_and_puts_it_away() {
 
     app.raise(patient, rule, "medium", true).await;
     let list = browser.get("/worklist").await;
-    assert!(list.body.contains("Over; nobody had it"), "{}", list.body);
+    assert!(list.body.contains("Over, and nobody had it"), "{}", list.body);
     let form = format!("csrf_token={}&reason=Sensor+was+loose", token(&list));
     assert_eq!(
         location(&browser.post("/worklist/2/close", &form).await),

@@ -18,10 +18,10 @@ use super::view::{Assets, Who, page};
 use crate::access::Exchange;
 use crate::alerts::{Alert, SEVERITIES};
 use crate::error::ApiError;
-use crate::request::{Query, choose_some, parsed};
+use crate::request::{Limit, Query, choose_some, parsed};
 
-/// The most that a page shows: what is beyond is less urgent than all of it.
-const MOST: usize = 200;
+/// The most that a section shows: what is beyond is less urgent than all of it.
+const MOST: Limit<200, 200> = Limit(200);
 
 #[derive(Template)]
 #[template(path = "pages/worklist.html")]
@@ -29,9 +29,15 @@ struct Worklist {
     assets: Assets,
     who: Option<Who>,
     mine: bool,
+    sections: Vec<Section>,
+    as_of: String,
+}
+
+/// Alerts that stand alike, the most urgent first.
+struct Section {
+    title: &'static str,
     rows: Vec<Row>,
     more: bool,
-    as_of: String,
 }
 
 /// An alert of the list.
@@ -66,56 +72,72 @@ pub(crate) async fn get(
     let mine = parameters.mine == Some(true);
     let severities = choose_some("severity", parameters.severity.as_deref(), &SEVERITIES)?;
     let filter = EpisodeFilter {
-        statuses: vec![
-            EpisodeStatus::Raised,
-            EpisodeStatus::Acknowledged,
-            EpisodeStatus::Cleared,
-        ],
         severities: severities.iter().map(ToString::to_string).collect(),
         assigned: mine.then(|| Assigned::To(exchange.actor().to_owned())),
         order: EpisodeOrder::Urgency,
         ..EpisodeFilter::default()
     };
-    let mut connection = exchange.connection().await;
-    let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
-    let mut episodes = list_episodes(&mut connection, &filter, limit).await?;
-    let more = episodes.len() > MOST;
-    episodes.truncate(MOST);
-    exchange.note_patients(episodes.iter().map(|episode| episode.patient));
-    let named = PersonFilter {
-        ids: Some(episodes.iter().map(|episode| episode.patient.0).collect()),
-        ..PersonFilter::default()
-    };
-    let people = find_people(&mut connection, &named, limit).await?;
-    let names: HashMap<PatientId, String> = people
-        .into_iter()
-        .map(|person| (person.id, person.name))
-        .collect();
-    drop(connection);
+    let mut sections = Vec::new();
+    for (title, statuses) in [
+        ("Open, and nobody has it", vec![EpisodeStatus::Raised]),
+        ("Somebody has it", vec![EpisodeStatus::Acknowledged]),
+        ("Over, and nobody had it", vec![EpisodeStatus::Cleared]),
+    ] {
+        let filter = EpisodeFilter {
+            statuses,
+            ..filter.clone()
+        };
+        sections.push(section(&exchange, title, &filter).await?);
+    }
+    sections.retain(|section| !section.rows.is_empty());
     let template = Worklist {
         assets: Assets::here(),
         who: Who::of(&exchange),
         mine,
-        rows: episodes.into_iter().map(|episode| row(episode, &names)).collect(),
-        more,
+        sections,
         as_of: exchange.now().format("%H:%M UTC").to_string(),
     };
     Ok(page(StatusCode::OK, &template))
 }
 
+async fn section(
+    exchange: &Exchange,
+    title: &'static str,
+    filter: &EpisodeFilter,
+) -> Result<Section, ApiError> {
+    let mut connection = exchange.connection().await;
+    let mut episodes = list_episodes(&mut connection, filter, MOST.and_one()).await?;
+    let more = MOST.cut(&mut episodes).is_some();
+    exchange.note_patients(episodes.iter().map(|episode| episode.patient));
+    let named = PersonFilter {
+        ids: Some(episodes.iter().map(|episode| episode.patient.0).collect()),
+        ..PersonFilter::default()
+    };
+    let people = find_people(&mut connection, &named, MOST.0).await?;
+    let names: HashMap<PatientId, String> = people
+        .into_iter()
+        .map(|person| (person.id, person.name))
+        .collect();
+    Ok(Section {
+        title,
+        rows: episodes.into_iter().map(|episode| row(episode, &names)).collect(),
+        more,
+    })
+}
+
 fn row(episode: Episode, names: &HashMap<PatientId, String>) -> Row {
-    let since = episode.raised_at.format("%-d %b %H:%M UTC").to_string();
-    let state = match (episode.status, &episode.acknowledged_by, &episode.assigned_to) {
-        (EpisodeStatus::Raised, _, Some(to)) => format!("Assigned to {to}"),
-        (EpisodeStatus::Raised, ..) => "Nobody has it".to_owned(),
-        (EpisodeStatus::Cleared, ..) => "Over; nobody had it".to_owned(),
-        (_, Some(by), _) => format!("{by} has it"),
-        _ => "Somebody has it".to_owned(),
+    let since = episode.onset.at.format("%-d %b %H:%M UTC").to_string();
+    let mut state = match (&episode.acknowledged_by, &episode.assigned_to) {
+        (Some(by), _) => format!("{by} has it"),
+        (None, Some(to)) => format!("Assigned to {to}"),
+        (None, None) => "Nobody".to_owned(),
     };
-    let state = match episode.escalation {
-        0 => state,
-        level => format!("{state}. Escalated to level {level}"),
-    };
+    if episode.late {
+        state += ". Came late: nobody was paged";
+    }
+    if episode.escalation > 0 {
+        state += &format!(". Escalated to level {}", episode.escalation);
+    }
     let status = episode.status;
     let alert = Alert::from(episode);
     Row {
