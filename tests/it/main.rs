@@ -4,6 +4,7 @@
 mod accounts;
 mod alerts;
 mod answers;
+mod browser;
 mod client;
 mod committing;
 mod credentials;
