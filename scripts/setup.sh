@@ -165,3 +165,4 @@ main() {
 }
 
 main
+"$here/web-assets.sh"

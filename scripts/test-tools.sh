@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what only the tests need: MQTT clients of other people, for which Homeward must be an ordinary
-# broker, a mail server, an identity provider, two validators of FHIR R4, and what tries an OpenAPI document.
+# broker, a mail server, an identity provider, two validators of FHIR R4, what tries an OpenAPI document, and a
+# browser with what drives it and judges pages.
 # Does nothing, quickly, when all is there. They are
 #
-#     mosquitto_pub                         of Debian's package mosquitto-clients
+#     mosquitto_pub, chromium               of Debian's packages mosquitto-clients and chromium
 #     target/test-tools/bin/python          with the Python libraries paho-mqtt, aiosmtpd and fhirkit
 #     target/test-tools/bin/schemathesis
-#     target/test-tools-npm/node_modules    with the npm packages fhir and oidc-provider
+#     target/test-tools-npm/node_modules    with the npm packages fhir, oidc-provider, playwright-core
+#                                           and axe-core
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -43,6 +45,7 @@ has_npm_packages() {
 missing_packages() {
   command -v openssl >/dev/null || echo openssl
   command -v mosquitto_pub >/dev/null || echo mosquitto-clients
+  command -v chromium >/dev/null || echo chromium
   has_library || find_python >/dev/null || echo python3 python3-venv
   command -v node >/dev/null || echo nodejs
   has_npm_packages || command -v npm >/dev/null || echo npm
@@ -72,7 +75,7 @@ install_library() {
 
 install_npm_packages() {
   local log
-  say "installing the npm packages fhir and oidc-provider in $npm_tools"
+  say "installing the npm packages fhir, oidc-provider, playwright-core and axe-core in $npm_tools"
   log=$(mktemp)
   {
     rm -rf -- "$npm_tools" && mkdir -p -- "$npm_tools" && cp -- "$npm_requirements"/*.json "$npm_tools" &&
@@ -87,7 +90,7 @@ main() {
   packages=$(missing_packages | xargs)
   if [[ -n $packages ]]; then
     [[ -n $(debian_release) ]] ||
-      fail "this is not Debian: install the MQTT clients of Mosquitto, Python 3 and Node.js yourself." \
+      fail "this is not Debian: install the MQTT clients of Mosquitto, Chromium, Python 3 and Node.js yourself." \
         "On Debian the packages are called: $packages"
     # shellcheck disable=SC2086
     install_on_debian $packages

@@ -2,7 +2,9 @@
 
 mod account;
 mod import;
+mod opt_out;
 mod plan;
+mod research;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -10,8 +12,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use homeward_alerts::plans::copy_programme;
 use homeward_alerts::{Programme, notify, outgoing};
 use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
+use homeward_store::access;
 use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewToken};
-use homeward_store::{access, audit};
+use homeward_store::audit::{self, AuditEntry};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -21,7 +24,9 @@ use crate::lifecycle::Lifecycle;
 use crate::print::print;
 use account::{AccountCommand, ProxyCommand, RoleCommand};
 use import::ImportOptions;
+use opt_out::OptOutCommand;
 use plan::PlanCommand;
+use research::ResearchCommand;
 
 /// Who changes care plans, as the record names them.
 const AUTHOR: &str = "homeward command line";
@@ -63,6 +68,12 @@ pub(crate) enum Command {
     /// The log of reads and changes
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Who has opted out of research: checks against the national data opt-out
+    #[command(subcommand)]
+    OptOut(OptOutCommand),
+    /// What research gets of the record
+    #[command(subcommand)]
+    Research(ResearchCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -331,6 +342,11 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             transaction.rollback().await.context("could not begin anew")?;
             return import::run(&pool, &options, settings.retention(), now).await;
         }
+        Command::OptOut(command) => opt_out::run(&mut transaction, command, now).await?,
+        Command::Research(command) => {
+            transaction.rollback().await.context("could not begin anew")?;
+            return research::run(&pool, command, &Clock::System).await;
+        }
         Command::Device(command) => device(&mut transaction, command, settings, now).await?,
         Command::Account(command) => account::account(&mut transaction, command, now).await?,
         Command::Role(command) => account::role(&mut transaction, command, now).await?,
@@ -485,6 +501,27 @@ async fn receiver(
             Ok(json!({"receiver_id": receiver, "disabled_at": disabled_at}))
         }
     }
+}
+
+/// Writes down in the log of reads and changes what was done, and to whose record.
+async fn note(
+    connection: &mut PgConnection,
+    action: &str,
+    target: &str,
+    patients: &[PatientId],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let entry = AuditEntry {
+        held_role: None,
+        actor: AUTHOR,
+        action,
+        done: true,
+        target,
+        patients,
+        reason: None,
+        origin: None,
+    };
+    Ok(audit::append_for_many(connection, &entry, now).await?)
 }
 
 /// What has to be typed into a device.

@@ -3,6 +3,7 @@
 mod alerts;
 mod cohort;
 mod folder;
+mod people;
 pub(crate) mod progress;
 mod review;
 
@@ -34,6 +35,7 @@ use crate::telemetry;
 
 use cohort::Cohort;
 use folder::Folder;
+use people::Person;
 use progress::{Bar, grouped, rate};
 use review::{Period, delay_text};
 
@@ -141,11 +143,12 @@ impl Demo {
         let cohort = enrolled(settings, options, &pool).await?;
         let token = format!("hw_{}", random_secret());
         add_token(&mut *pool.acquire().await?, "demo", &token).await?;
+        let people = people::let_in(&pool).await?;
 
         let service = Service::start(settings, database, lifecycle, metrics).await?;
         announce(&format!("mqtt listening on {}", service.mqtt_address()));
         announce(&format!("http listening on {}", service.http_address));
-        announce(&guide(service.http_address, &token, &cohort));
+        announce(&guide(service.http_address, &people, &token, &cohort));
 
         let (fleet, rest) = (lifecycle.stage(), lifecycle.stage());
         let (sender, alerts) = mpsc::channel(LINES);
@@ -380,7 +383,7 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Where to look.
-fn guide(http: SocketAddr, token: &str, cohort: &Cohort) -> String {
+fn guide(http: SocketAddr, people: &[Person], token: &str, cohort: &Cohort) -> String {
     let patient_with = |kinds: &[DeviceKind]| {
         let with = |kind| {
             cohort
@@ -405,9 +408,20 @@ fn guide(http: SocketAddr, token: &str, cohort: &Cohort) -> String {
             ));
         }
     }
+    let sign_in = |person: &Person| {
+        let Person {
+            sign_in_name,
+            password,
+            role,
+        } = person;
+        format!("  {sign_in_name:<8}{password}   {role}\n")
+    };
+    let sign_ins: String = people.iter().map(sign_in).collect();
     format!(
         "
-Where to look, from another terminal:
+Where to look: http://{http}, signed in with name and password as
+{sign_ins}
+From another terminal:
     export API=http://{http}/api/v1 AUTH='Authorization: Bearer {token}'
   alerts
     curl -H \"$AUTH\" \"$API/alerts\"

@@ -45,7 +45,7 @@ mod tables;
 mod testing;
 
 pub use definition::{Definition, Level, Role};
-pub use explain::{About, explain};
+pub use explain::{About, explain, reading_in_words};
 pub use homeward_record::Point;
 pub use kinds::{
     Change, Changes, Condition, Direction, Figure, HomeAverage, News2, Percent, Rate, Repeated, Scale, Share,

@@ -3,7 +3,7 @@
 //! For the patient, whoever the patient has named, and privacy officers. Parameters: `limit` (1 to 500; 50), `after`
 //! (the `next` of the page before, which is `null` on the last). Each entry says it in one sentence, and in fields: who,
 //! in which role and organisation, what, the reason on file then (`self`, `proxy`, `registration`, `enrolment`,
-//! `break_glass`, or `none`: refused), the reason that was stated, and from where.
+//! `break_glass`, `share`; or `none`: refused, or not a matter of a relationship), the reason that was stated, and from where.
 
 use axum::Json;
 use chrono::{DateTime, Utc};
@@ -95,6 +95,7 @@ fn sentence(access: &Access) -> String {
     let (did, tried) = in_words(&access.action);
     if !access.done {
         let why = match access.basis.as_str() {
+            _ if access.action == "open_share" => "the code was wrong",
             "none" => "there was no reason on file",
             _ => "their role or their reason does not cover it",
         };
@@ -106,6 +107,8 @@ fn sentence(access: &Access) -> String {
         "registration" => "you are registered with them".to_owned(),
         "enrolment" => "they look after you at home".to_owned(),
         "break_glass" => "they stated a reason to open your record".to_owned(),
+        "share" => "they had the link and the code from you".to_owned(),
+        _ if access.action.starts_with("research_") => "you have not opted out of research".to_owned(),
         // Without a relationship: what their role is there for.
         _ => match role {
             Some(Role::PrivacyOfficer) => "they look after who looks at records".to_owned(),
@@ -119,7 +122,7 @@ fn sentence(access: &Access) -> String {
     }
 }
 
-fn role_in_words(role: Role) -> &'static str {
+pub(crate) fn role_in_words(role: Role) -> &'static str {
     match role {
         Role::Patient => "patient",
         Role::CareTeamMember => "care team",

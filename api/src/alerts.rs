@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 pub(crate) use hub::AlertHub;
 
 /// The severities, by their names.
-const SEVERITIES: [(&str, Severity); 4] = [
+pub(crate) const SEVERITIES: [(&str, Severity); 4] = [
     ("high", Severity::High),
     ("medium", Severity::Medium),
     ("low", Severity::Low),
@@ -32,15 +32,15 @@ const SEVERITIES: [(&str, Severity); 4] = [
 /// An episode in JSON.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alert {
-    id: EpisodeId,
-    patient: PatientId,
-    rule: Rule,
-    severity: String,
+    pub(crate) id: EpisodeId,
+    pub(crate) patient: PatientId,
+    pub(crate) rule: Rule,
+    pub(crate) severity: String,
     status: &'static str,
     /// Raised by readings that arrived late: it pages nobody.
     late: bool,
     /// What it is about, in one sentence.
-    text: String,
+    pub(crate) text: String,
     raised_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
     acknowledged_by: Option<String>,
@@ -87,11 +87,11 @@ impl From<Transition> for Happening {
 
 /// The rule that raised an episode, in the version that did.
 #[derive(Debug, Serialize, ToSchema)]
-struct Rule {
+pub(crate) struct Rule {
     id: RuleId,
     code: String,
-    name: String,
-    guidance: String,
+    pub(crate) name: String,
+    pub(crate) guidance: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

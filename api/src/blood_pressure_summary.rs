@@ -19,6 +19,7 @@ use homeward_alerts::summary::blood_pressure::{
 use homeward_record::{Metric, PatientId};
 use homeward_store::summary::born;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
@@ -57,7 +58,7 @@ pub(crate) struct Summary {
     zone: Zone,
     unit: &'static str,
     /// The newest first.
-    courses: Vec<HomeCourse>,
+    pub(crate) courses: Vec<HomeCourse>,
     entered_in_error: Vec<Measurement>,
     source: &'static str,
 }
@@ -73,14 +74,32 @@ pub(crate) async fn get(
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let born = born(&mut connection, patient)
-        .await?
-        .ok_or_else(|| unknown(patient))?;
-    let readings = readings_of_window(&mut connection, patient, &METRICS, window).await?;
+    summarise(&mut connection, patient, window, zone).await.map(Json)
+}
+
+/// The summary of the time before now, of a length.
+pub(crate) async fn of_last(
+    length: TimeDelta,
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Summary, ApiError> {
+    let window = Window::of_summary(None, None, now, (length, LONGEST))?;
+    summarise(connection, patient, window, zone(None)?).await
+}
+
+async fn summarise(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    window: Window,
+    zone: Zone,
+) -> Result<Summary, ApiError> {
+    let born = born(connection, patient).await?.ok_or_else(|| unknown(patient))?;
+    let readings = readings_of_window(connection, patient, &METRICS, window).await?;
     let (wrong, right): (Vec<_>, Vec<_>) = readings.iter().partition(|reading| reading.entered_in_error);
     let mut courses = summarise_blood_pressure(&observations(right), born, zone);
     courses.reverse();
-    Ok(Json(Summary {
+    Ok(Summary {
         patient,
         from: window.from,
         to: window.to,
@@ -89,7 +108,7 @@ pub(crate) async fn get(
         courses,
         entered_in_error: entered_in_error(&observations(wrong)),
         source: "NICE NG136",
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -64,6 +64,12 @@ pub(crate) enum ApiError {
     /// The password is right, and a code is missing.
     #[error("send the code that your second factor shows, too: code")]
     CodeNeeded,
+    /// The link of a share is right, and its code is not.
+    #[error("the code is not right{}", and_then(*.left))]
+    WrongCode {
+        /// How many wrong codes are left.
+        left: i32,
+    },
     /// It was tried too often.
     #[error("that was too often; try again in {seconds} seconds")]
     TooOften {
@@ -160,6 +166,7 @@ impl ApiError {
             ApiError::NotLetIn => ("not-let-in", StatusCode::UNAUTHORIZED, "Not signed in"),
             ApiError::NotKnown(_) => ("not-known", StatusCode::UNAUTHORIZED, "Not signed in"),
             ApiError::CodeNeeded => ("code-needed", StatusCode::UNAUTHORIZED, "A code is needed"),
+            ApiError::WrongCode { .. } => ("wrong-code", StatusCode::FORBIDDEN, "The code is not right"),
             ApiError::TooOften { .. } => ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often"),
             ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
@@ -219,13 +226,32 @@ impl ApiError {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     r#type: String,
-    title: &'static str,
+    pub(crate) title: &'static str,
     status: u16,
     pub(crate) detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parameter: Option<String>,
     #[serde(skip)]
     pub(crate) kind: &'static str,
+}
+
+/// What comes of a wrong code, after so many more.
+fn and_then(left: i32) -> String {
+    match left {
+        2.. => format!("; {left} more wrong ones end the share"),
+        1 => "; one more wrong one ends the share".to_owned(),
+        _ => ", and the share is over".to_owned(),
+    }
+}
+
+impl Problem {
+    /// What is wrong, with where.
+    pub(crate) fn told(&self) -> String {
+        match &self.parameter {
+            Some(parameter) => format!("{parameter}: {}", self.detail),
+            None => self.detail.clone(),
+        }
+    }
 }
 
 impl IntoResponse for ApiError {

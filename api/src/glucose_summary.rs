@@ -11,7 +11,7 @@ use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::summary::glucose_targets::{GlucoseTargets, aim, judge_targets};
 use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
-use homeward_alerts::{Condition, Definition, Programme, TimeInRange};
+use homeward_alerts::{Condition, Definition, Programme, TimeInRange, Zone};
 use homeward_record::{Metric, PatientId};
 use homeward_store::plans::load_versions;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub(crate) struct Summary {
     to: DateTime<Utc>,
     unit: &'static str,
     #[serde(flatten)]
-    figures: GlucoseSummary,
+    pub(crate) figures: GlucoseSummary,
     targets: Targets,
 }
 
@@ -98,18 +98,44 @@ pub(crate) async fn get(
     let named = named.transpose()?;
     let zone = zone(parameters.zone.as_deref())?;
     let window = Window::of_summary(parameters.from, parameters.to, exchange.now(), (USUAL, LONGEST))?;
-    let length = window.to - window.from;
+    let interval = TimeDelta::minutes(interval.into());
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let aims = match named {
+    let summary = summarise(&mut connection, patient, window, (interval, zone, named)).await?;
+    Ok(Json(summary))
+}
+
+/// The summary of a patient's last two weeks, of a sensor that measures every five minutes and by the patient's plan.
+pub(crate) async fn of_last_days(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Summary, ApiError> {
+    let window = Window::of_summary(None, None, now, (USUAL, LONGEST))?;
+    summarise(
+        connection,
+        patient,
+        window,
+        (TimeDelta::minutes(5), zone(None)?, None),
+    )
+    .await
+}
+
+async fn summarise(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    window: Window,
+    (interval, zone, aims): (TimeDelta, Zone, Option<Aims>),
+) -> Result<Summary, ApiError> {
+    let aims = match aims {
         Some(aims) => aims,
-        None => match aims_of_plan(&mut connection, patient, window.to).await? {
+        None => match aims_of_plan(connection, patient, window.to).await? {
             Some(aims) => aims,
             None => aims_of(ADULTS).expect("a programme of this crate"),
         },
     };
-    let readings = readings_of_window(&mut connection, patient, &[Metric::Glucose], window).await?;
+    let readings = readings_of_window(connection, patient, &[Metric::Glucose], window).await?;
     let samples: Vec<Sample> = readings
         .iter()
         .filter(|reading| !reading.entered_in_error)
@@ -118,9 +144,9 @@ pub(crate) async fn get(
             value: reading.value,
         })
         .collect();
-    let interval = TimeDelta::minutes(interval.into());
+    let length = window.to - window.from;
     let figures = summarise_glucose(&samples, length, interval, zone, aim(&aims.rule));
-    Ok(Json(Summary {
+    Ok(Summary {
         patient,
         from: window.from,
         to: window.to,
@@ -131,7 +157,7 @@ pub(crate) async fn get(
             judged: judge_targets(&aims.rule, &samples, &figures),
         },
         figures,
-    }))
+    })
 }
 
 /// What a programme aims at, if it is one of diabetes.

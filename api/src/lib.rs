@@ -23,6 +23,11 @@
 //! | `PUT /api/v1/patients/{patient}/care-plan/{code}` | adjusts a rule of it, or adds one |
 //! | `DELETE /api/v1/patients/{patient}/care-plan/{code}` | takes a rule out of it |
 //! | `GET /api/v1/patients/{patient}/access-log` | who has seen or changed the record, and why |
+//! | `GET /api/v1/patients/{patient}/choices` | with whom the record is shared, and whether research may use it |
+//! | `PUT /api/v1/patients/{patient}/choices/sharing/{organisation}`, `…/research` | chooses that |
+//! | `GET`, `POST /api/v1/patients/{patient}/passport-shares` | summaries that a patient shares by a link and a code |
+//! | `DELETE /api/v1/patients/{patient}/passport-shares/{share}` | revokes one |
+//! | `GET`, `POST /share/{secret}` | such a summary, for whoever has the link and the code: a page, or JSON |
 //! | `POST /api/v1/break-glass` | opens the record of a patient without a relationship, for a stated reason |
 //! | `GET /api/v1/break-glass`, `POST /api/v1/break-glass/{id}/review` | what a privacy officer has to look into |
 //! | `GET /api/v1/practice-overview` | the patients of each programme, counted |
@@ -43,6 +48,7 @@
 //! | `POST`, `PUT`, `DELETE /api/v1/account/second-factor` | offers a second factor, takes it, and gives it up |
 //! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
 //! | `POST /fhir/R4/Observation` | a reading enters the record |
+//! | `GET /`, `/sign-in`, `/password`, `/role`, `/worklist`, … | pages for people |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything else under `/api` and `/fhir/R4` needs a bearer token, or a session in which a role is picked. Errors are problem
@@ -54,6 +60,7 @@ mod alerts;
 mod blood_pressure_summary;
 mod break_glass;
 mod care_plan;
+mod choices;
 mod corrections;
 mod devices;
 mod dry_run;
@@ -67,6 +74,8 @@ mod metrics;
 mod news2;
 mod notes;
 mod openapi;
+mod pages;
+mod passport_shares;
 pub mod password;
 mod patients;
 mod practice_overview;
@@ -75,6 +84,7 @@ mod request;
 mod routes;
 mod series;
 mod serve;
+mod share;
 mod sign_in;
 mod tasks;
 mod trends;

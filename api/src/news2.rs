@@ -54,7 +54,7 @@ pub(crate) struct Summary {
     to: DateTime<Utc>,
     not_for: Option<NotFor>,
     #[serde(flatten)]
-    scores: News2Summary,
+    pub(crate) scores: News2Summary,
 }
 
 /// Whom the score is not for.
@@ -76,20 +76,39 @@ pub(crate) async fn get(
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let (not_for, scores) = match Scored::load(&mut connection, patient, window).await? {
+    summarise(&mut connection, patient, window).await.map(Json)
+}
+
+/// The scores of the time before now, of a length.
+pub(crate) async fn of_last(
+    length: TimeDelta,
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Summary, ApiError> {
+    let window = Window::of_summary(None, None, now, (length, LONGEST))?;
+    summarise(connection, patient, window).await
+}
+
+async fn summarise(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    window: Window,
+) -> Result<Summary, ApiError> {
+    let (not_for, scores) = match Scored::load(connection, patient, window).await? {
         Ok(scored) => {
             let summary = summarise_news2(&scored.readings, |at| scored.setting(at));
             (None, summary)
         }
         Err(not_for) => (Some(not_for), News2Summary::default()),
     };
-    Ok(Json(Summary {
+    Ok(Summary {
         patient,
         from: window.from,
         to: window.to,
         not_for,
         scores,
-    }))
+    })
 }
 
 /// Readings of the seven parameters, and how they are scored.

@@ -24,9 +24,9 @@ use crate::openapi::{Documented, Told};
 use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, RelyingParty, admit};
 use crate::{
-    access, access_log, blood_pressure_summary, break_glass, care_plan, corrections, devices, dry_run, fhir,
-    glucose_summary, health, metrics, news2, notes, openapi, patients, practice_overview, readings, sign_in,
-    tasks, trends,
+    access, access_log, blood_pressure_summary, break_glass, care_plan, choices, corrections, devices,
+    dry_run, fhir, glucose_summary, health, metrics, news2, notes, openapi, pages, passport_shares, patients,
+    practice_overview, readings, share, sign_in, tasks, trends,
 };
 
 /// How long an answer may take to begin: longer than any that is useful, and twice as long as a request may
@@ -200,6 +200,12 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::put("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::adjust::put).says("Adjusts a rule of a care plan, or adds one"),
         Route::delete("/api/v1/patients/{patient}/care-plan/{code}", ChangeCarePlan, care_plan::remove::delete).says("Takes a rule out of a care plan"),
         Route::get("/api/v1/patients/{patient}/access-log", ReadAccessLog, access_log::get).says("Who has seen or changed a record, and why they may"),
+        Route::get("/api/v1/patients/{patient}/choices", ReadChoices, choices::get).says("With whom a patient shares the record, and whether research may use it"),
+        Route::put("/api/v1/patients/{patient}/choices/sharing/{organisation}", Choose, choices::sharing::put).says("Shares the record with an organisation, or no longer"),
+        Route::put("/api/v1/patients/{patient}/choices/research", Choose, choices::research::put).says("Lets research use the record, or not"),
+        Route::get("/api/v1/patients/{patient}/passport-shares", ReadShares, passport_shares::get).says("The summaries that a patient shares, or has"),
+        Route::post("/api/v1/patients/{patient}/passport-shares", Share, passport_shares::post).says("Shares a summary with whoever has the link and the code, which are shown once"),
+        Route::delete("/api/v1/patients/{patient}/passport-shares/{share}", Share, passport_shares::revoke::delete).says("Revokes a shared summary"),
         Route::get("/api/v1/alerts", ReadAlerts, alerts::list::get).says("Alerts: the worklist of a team"),
         Route::get("/api/v1/alerts/stream", ReadAlerts, alerts::stream::get).says("What happens to alerts, as it happens"),
         Route::get("/api/v1/alerts/{alert}", ReadAlerts, alerts::show::get).says("An alert, and everything that happened to it"),
@@ -208,6 +214,9 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post).says("Says something about an alert"),
         Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post).says("Lets nobody be paged for an alert for a while"),
         Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post).says("Puts an alert away whose condition has cleared"),
+        Route::get("/worklist", ReadAlerts, pages::worklist::get),
+        Route::post("/worklist/{alert}/acknowledge", WorkOnAlerts, pages::alert::acknowledge),
+        Route::post("/worklist/{alert}/close", WorkOnAlerts, pages::alert::close),
         Route::post("/api/v1/rules/dry-run", TryRules, dry_run::post).says("What rules would have raised; nobody is paged"),
         Route::post("/api/v1/break-glass", BreakGlass, break_glass::post).says("Opens the record of a patient without a relationship, for a stated reason"),
         Route::get("/api/v1/break-glass", ReviewBreakGlass, break_glass::review::get).says("What was opened without a relationship"),
@@ -232,6 +241,8 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::get("/fhir/R4/DetectedIssue/{alert}", ReadAlerts, fhir::detected_issue::read),
         Route::get("/fhir/R4/CarePlan", ReadCarePlan, fhir::care_plan::search),
         Route::get("/fhir/R4/CarePlan/{patient}", ReadCarePlan, fhir::care_plan::read),
+        Route::get("/fhir/R4/Consent", ReadChoices, fhir::consent::search),
+        Route::get("/fhir/R4/Consent/{consent}", ReadChoices, fhir::consent::read),
         Route::get("/fhir/R4/AuditEvent", ReadAccessLog, fhir::audit_event::search),
     ]
 }
@@ -259,6 +270,7 @@ fn told<H: Documented<D>, D>(_: &H) -> Option<fn(&mut Told)> {
 pub(crate) fn open_routes() -> Vec<OpenRoute> {
     use Needs::*;
     let aside = |path, handler| OpenRoute { method: Method::GET, path, needs: Nothing, says: "", tell: None, handler };
+    let page = |method, path, needs, handler| OpenRoute { method, path, needs, says: "", tell: None, handler };
     let route = |method, path, needs, says, tell, handler| OpenRoute { method, path, needs, says, tell, handler };
     vec![
         aside("/healthz", get(health::alive)),
@@ -268,9 +280,20 @@ pub(crate) fn open_routes() -> Vec<OpenRoute> {
         aside("/api/v1/openapi.json", get(openapi::get)),
         aside("/api/docs", get(openapi::reader)),
         aside("/api/docs/{file}", get(openapi::file)),
+        aside("/assets/{file}", get(pages::assets::get)),
+        page(Method::GET, "/", Session, get(pages::home::get)),
+        page(Method::GET, "/sign-in", Nothing, get(pages::sign_in::get)),
+        page(Method::POST, "/sign-in", Nothing, post(pages::sign_in::post)),
+        page(Method::POST, "/sign-out", Session, post(pages::sign_in::sign_out)),
+        page(Method::GET, "/password", Session, get(pages::password::get)),
+        page(Method::POST, "/password", Session, post(pages::password::post)),
+        page(Method::GET, "/role", Session, get(pages::role::get)),
+        page(Method::POST, "/role", Session, post(pages::role::post)),
         aside("/api/v1/identity-providers/{provider}/sign-in", get(sign_in::provider::begin)),
         aside("/api/v1/identity-providers/{provider}/callback", get(sign_in::provider::callback)),
         route(Method::GET, "/api/v1/identity-providers", Nothing, "Through whom one can sign in", told(&sign_in::provider::list), get(sign_in::provider::list)),
+        route(Method::GET, "/share/{secret}", Share, "", None, get(share::get)),
+        route(Method::POST, "/share/{secret}", Share, "", None, post(share::post)),
         route(Method::POST, "/api/v1/sign-in", Nothing, "Signs in with name and password", told(&sign_in::post), post(sign_in::post)),
         route(Method::GET, "/api/v1/session", Session, "Who is signed in, and in which roles they may act", told(&sign_in::session::get), get(sign_in::session::get)),
         route(Method::DELETE, "/api/v1/session", Session, "Signs out", told(&sign_in::sign_out::delete), delete(sign_in::sign_out::delete)),
@@ -307,6 +330,8 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
+        .layer(from_fn(pages::form_token))
+        .layer(from_fn(pages::outcomes))
         .layer(from_fn(fhir::outcomes))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())
@@ -315,7 +340,9 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
 /// What is said of patients stays in no cache.
 async fn keep_private(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let private = path.starts_with("/api/") || path.starts_with("/fhir/");
+    let private = ["/api/", "/fhir/", "/share/"]
+        .iter()
+        .any(|root| path.starts_with(root));
     let mut response = next.run(request).await;
     if !private {
         return response;

@@ -65,14 +65,14 @@ const LONGEST_NAME: usize = 100;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    name: String,
-    password: String,
-    code: Option<String>,
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) code: Option<String>,
 }
 
 /// An answer that sets the session's cookie, or takes it away.
 pub(crate) struct WithCookie<T> {
-    cookie: HeaderValue,
+    pub(crate) cookie: HeaderValue,
     body: T,
 }
 
@@ -90,13 +90,22 @@ pub(crate) async fn post(
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<WithCookie<Json<View>>, ApiError> {
+    attempt(&app, &visit, asked).await
+}
+
+/// Lets somebody in, or nobody.
+pub(crate) async fn attempt(
+    app: &App,
+    visit: &Visit,
+    asked: Asked,
+) -> Result<WithCookie<Json<View>>, ApiError> {
     let sign_in_name = as_kept(&asked.name);
-    throttle::count(&app, &visit, &asked.name).await?;
+    throttle::count(app, visit, &asked.name).await?;
     let account = find_account(&mut *app.connection().await?, &sign_in_name).await?;
     let kept = account.and_then(|account| account.password_hash);
     let right = app.hashing.is_password(asked.password, kept.clone()).await?;
 
-    let mut transaction = begin(&app).await?;
+    let mut transaction = begin(app).await?;
     // As it is now: meanwhile it may have been locked, or have got another password.
     let account = find_account(&mut transaction, &sign_in_name).await?;
     let right = right
@@ -113,9 +122,9 @@ pub(crate) async fn post(
     .await?;
     let (account, refusal) = match (account, refusal) {
         (Some(account), None) => {
-            throttle::forgive(&mut transaction, &visit, &asked.name).await?;
+            throttle::forgive(&mut transaction, visit, &asked.name).await?;
             note_right_password(&mut transaction, account.id).await?;
-            let answer = let_in(&mut transaction, &visit, account, None).await?;
+            let answer = let_in(&mut transaction, visit, account, None).await?;
             commit(transaction).await?;
             return Ok(answer);
         }
@@ -124,7 +133,7 @@ pub(crate) async fn post(
     };
     match refusal {
         // It was no guess, and the same comes again with a code.
-        Refusal::CodeNeeded => throttle::forgive(&mut transaction, &visit, &asked.name).await?,
+        Refusal::CodeNeeded => throttle::forgive(&mut transaction, visit, &asked.name).await?,
         Refusal::Guess(_) => {
             let until = visit.now + LOCKED_FOR;
             note_wrong_password(&mut transaction, &sign_in_name, MOST_WRONG, until, visit.now).await?;

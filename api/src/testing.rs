@@ -19,7 +19,7 @@ use homeward_record::{
 use homeward_store::access::{NewRole, Role, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
 use homeward_store::admin::{
-    NewDevice, NewPatient, NewRule, add_devices, add_patients, add_token, secret_hash, set_rules,
+    NewDevice, NewPatient, NewRule, add_devices, add_patients, add_proxy, add_token, secret_hash, set_rules,
 };
 use homeward_store::testing::TestDatabase;
 use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty};
@@ -209,6 +209,25 @@ impl TestApp {
             .unwrap()
     }
 
+    /// A token of somebody who is a patient too, and whom a patient has named as a proxy.
+    pub(crate) async fn token_of_proxy(&self, patient: PatientId) -> String {
+        let other = self.add_patient().await;
+        let account = self.add_account("proxy").await;
+        let held_role = self.grant(account, Role::Patient, None, Some(other)).await;
+        let mut connection = self.connection().await;
+        add_proxy(&mut connection, patient, account, "Ada", now())
+            .await
+            .unwrap();
+        let token = format!("token-{held_role}");
+        sqlx::query("INSERT INTO api_token (name, token_hash, held_role_id) VALUES ('a proxy', $1, $2)")
+            .bind(&secret_hash(&token)[..])
+            .bind(held_role)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        token
+    }
+
     /// Grants an account a role.
     pub(crate) async fn grant(
         &self,
@@ -237,6 +256,19 @@ impl TestApp {
     pub(crate) async fn send_with(&self, request: axum::http::request::Builder, body: &Value) -> Answer {
         self.answer(request.body(Body::from(body.to_string())).unwrap())
             .await
+    }
+
+    /// The answer to any request with a text for its body.
+    pub(crate) async fn send_text(&self, request: axum::http::request::Builder, body: &str) -> Answer {
+        self.answer(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+    }
+
+    /// The headers of the answer to a request, and how many bytes it has.
+    pub(crate) async fn send_bytes(&self, request: axum::http::request::Builder) -> (HeaderMap, usize) {
+        let response = self.respond(request.body(Body::empty()).unwrap()).await;
+        let (head, body) = response.into_parts();
+        (head.headers, to_bytes(body, usize::MAX).await.unwrap().len())
     }
 
     /// The answer to any request without a body.
@@ -544,6 +576,12 @@ impl Answer {
     /// The body, which must be that of a success.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The body of an answer that something was made.
+    pub(crate) fn made(&self) -> Value {
+        assert_eq!(self.status, StatusCode::CREATED, "{}", self.body);
         serde_json::from_str(&self.body).unwrap()
     }
 

@@ -223,12 +223,13 @@ fn care() -> Vec<Value> {
         (DataUse::Sharing(101, "Green Lane Surgery"), true, Some(at(7))),
     ] {
         resources.push(consent(&Consent {
-            id: 3,
+            id: "sharing-3",
             patient: PATIENT,
             usage,
             permitted,
             from: at(0),
             until,
+            is_over: until.is_some(),
             recorded_at: at(1),
             basis: "the patient's own choice",
         }));

@@ -10,12 +10,11 @@ use homeward_record::PatientId;
 use homeward_store::access::{self, NewRole, Role};
 use homeward_store::accounts::{self, NewAccount};
 use homeward_store::admin::{add_proxy, grant_account_role};
-use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_sessions_of;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{AUTHOR, text};
+use super::{AUTHOR, note, text};
 
 /// For how long a first password is good: its owner may be away for a weekend (ASVS 4, 2.3.1).
 const FIRST_PASSWORD_LASTS: TimeDelta = TimeDelta::days(7);
@@ -288,28 +287,6 @@ pub(super) async fn proxy(
     )
     .await?;
     Ok(json!({"proxy_id": proxy, "patient_id": patient, "account_id": account}))
-}
-
-/// Writes down who was given what, in the log of reads and changes.
-async fn note(
-    connection: &mut PgConnection,
-    action: &str,
-    target: &str,
-    patients: &[PatientId],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let entry = AuditEntry {
-        held_role: None,
-        actor: AUTHOR,
-        action,
-        done: true,
-        target,
-        patients,
-        reason: None,
-        origin: None,
-    };
-    audit::append(connection, &entry, now).await?;
-    Ok(())
 }
 
 fn read_password() -> Result<String> {

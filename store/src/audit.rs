@@ -59,6 +59,29 @@ pub async fn append(
     .map_err(|source| Error::new("write the log of reads and changes", source))
 }
 
+/// The most patients of one row, where there are many: it is some ten kilobytes then.
+const MOST_OF_A_ROW: usize = 1_000;
+
+/// Appends to the log what was done to many patients at once, in as many rows as that takes. So no row grows with the
+/// record, each patient finds it as everything else, and the chain holds for who was among them.
+pub async fn append_for_many(
+    connection: &mut PgConnection,
+    entry: &AuditEntry<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if entry.patients.is_empty() {
+        append(connection, entry, now).await?;
+    }
+    for patients in entry.patients.chunks(MOST_OF_A_ROW) {
+        let part = AuditEntry {
+            patients,
+            ..entry.clone()
+        };
+        append(connection, &part, now).await?;
+    }
+    Ok(())
+}
+
 /// A row of the log about one patient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
@@ -204,7 +227,8 @@ fn chained(previous: &[u8], fields: &[Option<String>]) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -4,6 +4,7 @@
 mod accounts;
 mod alerts;
 mod answers;
+mod browser;
 mod client;
 mod committing;
 mod credentials;
@@ -31,6 +32,7 @@ mod passport;
 mod plans;
 mod publishing;
 mod replay;
+mod research;
 mod smoke;
 mod stopping;
 mod subscribing;

@@ -55,6 +55,11 @@ impl<'a> From<&'a Episode> for About<'a> {
     }
 }
 
+/// A reading as one says it: what was measured, and the value with its unit, such as "Glucose" and "2.7 mmol/L".
+pub fn reading_in_words(metric: Metric, value: f64) -> (&'static str, String) {
+    (subject(metric), quantity(metric, value, |_| true))
+}
+
 /// Says in one sentence what was measured, against which limit, and since when, such as "Glucose 2.7 mmol/L,
 /// below 3.0 mmol/L since 08:05 UTC; lowest 2.5 mmol/L at 08:10 UTC." The sentence for what the plan suggests
 /// is the definition's guidance.

@@ -55,6 +55,14 @@ pub(crate) enum Action {
     BreakGlass,
     /// Looks into such accesses.
     ReviewBreakGlass,
+    /// Reads what a patient has chosen about who may use the record.
+    ReadChoices,
+    /// Chooses that.
+    Choose,
+    /// Reads which summaries a patient shares.
+    ReadShares,
+    /// Shares one, or no longer.
+    Share,
 }
 
 /// A FHIR resource and what is done with it, as SMART scopes name them.
@@ -67,7 +75,7 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 26] = [
+    pub(crate) const ALL: [Action; 30] = [
         Action::FindPatients,
         Action::ManagePatients,
         Action::EndEnrolments,
@@ -94,6 +102,10 @@ impl Action {
         Action::ReadAccessLog,
         Action::BreakGlass,
         Action::ReviewBreakGlass,
+        Action::ReadChoices,
+        Action::Choose,
+        Action::ReadShares,
+        Action::Share,
     ];
 
     /// The name in the log.
@@ -125,6 +137,10 @@ impl Action {
             Action::ReadAccessLog => "read_access_log",
             Action::BreakGlass => "break_glass",
             Action::ReviewBreakGlass => "review_break_glass",
+            Action::ReadChoices => "read_choices",
+            Action::Choose => "choose",
+            Action::ReadShares => "read_shares",
+            Action::Share => "share",
         }
     }
 
@@ -151,7 +167,10 @@ impl Action {
             Action::ReadAlerts => ("DetectedIssue", false),
             Action::WorkOnAlerts => ("DetectedIssue", true),
             Action::ReadAccessLog => ("AuditEvent", false),
-            Action::BreakGlass | Action::ReviewBreakGlass => ("Consent", true),
+            Action::ReadChoices | Action::ReadShares => ("Consent", false),
+            Action::BreakGlass | Action::ReviewBreakGlass | Action::Choose | Action::Share => {
+                ("Consent", true)
+            }
         };
         Scope { resource, write }
     }
@@ -236,6 +255,32 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "import_passport" => (
             "took over your record from another system",
             "take over your record from another system",
+        ),
+        "read_choices" => (
+            "looked at who may use your record",
+            "look at who may use your record",
+        ),
+        "choose" => ("chose who may use your record", "choose who may use your record"),
+        "read_shares" => (
+            "looked at which summaries you share",
+            "look at which summaries you share",
+        ),
+        "share" => (
+            "changed which summaries you share",
+            "change which summaries you share",
+        ),
+        "open_share" => ("opened your shared summary", "open your shared summary"),
+        "record_opt_out" => (
+            "noted what the national data opt-out says of you",
+            "note what the national data opt-out says of you",
+        ),
+        "research_sums" => (
+            "counted your readings among those of many others for research",
+            "count your readings among those of many others for research",
+        ),
+        "research_rows" => (
+            "took your readings for research, without your name, NHS number, birthday and dates",
+            "take your readings for research",
         ),
         "grant_role" => (
             "gave an account the right to sign in as you",

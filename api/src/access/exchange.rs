@@ -245,7 +245,8 @@ pub(crate) async fn pass(
         None => Ok(next.run(Request::from_parts(parts, body)).await),
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    if response.status().is_success() {
+    // A page answers that it has done something by leading to another.
+    if response.status().is_success() || response.status().is_redirection() {
         exchange.conclude().await?;
     } else {
         exchange.give_up(&app).await?;

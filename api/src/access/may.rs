@@ -34,7 +34,8 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         | Action::ReadReadings
         | Action::ReadCarePlan
         | Action::ReadAlerts
-        | Action::ReadFlags => !matches!(role, PrivacyOfficer | Administrator),
+        | Action::ReadFlags
+        | Action::ReadChoices => !matches!(role, PrivacyOfficer | Administrator),
         Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
         Action::EnterReadings
         | Action::CorrectReadings
@@ -49,6 +50,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         Action::ReadAccessLog => matches!(role, Patient | PrivacyOfficer),
         Action::BreakGlass => matches!(role, CareTeamMember | CareTeamLead | GpClinician),
         Action::ReviewBreakGlass => matches!(role, PrivacyOfficer),
+        Action::Choose | Action::ReadShares | Action::Share => matches!(role, Patient),
     }
 }
 

@@ -26,6 +26,6 @@ pub(crate) use idempotency::ShownOnce;
 #[cfg(test)]
 pub(crate) use may::does;
 pub(crate) use may::{Decide, may};
-pub(crate) use principal::Principal;
+pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;
-pub(crate) use session::{SESSION_COOKIE, from_our_page, secret_of, session_of};
+pub(crate) use session::{CSRF_HEADER, SESSION_COOKIE, from_our_page, secret_of, session_of};

@@ -37,6 +37,8 @@ pub(crate) enum Subject {
     Session {
         /// By what the record knows it.
         hash: [u8; 32],
+        /// What its forms have to bring along.
+        csrf_token: String,
     },
 }
 
@@ -92,7 +94,10 @@ impl Principal {
         Ok(Principal {
             name: session.name,
             acts_as,
-            subject: Subject::Session { hash: session.hash },
+            subject: Subject::Session {
+                hash: session.hash,
+                csrf_token: session.csrf_token,
+            },
         })
     }
 
@@ -104,7 +109,7 @@ impl Principal {
     ) -> Result<bool, ApiError> {
         Ok(match &self.subject {
             Subject::Token { id, .. } => token_is_good(connection, *id, now).await?,
-            Subject::Session { hash } => session_is_good(connection, hash, self.acts_as.id, now).await?,
+            Subject::Session { hash, .. } => session_is_good(connection, hash, self.acts_as.id, now).await?,
         })
     }
 }

@@ -8,17 +8,20 @@ use homeward_record::{Metric, PatientId};
 use homeward_store::access::{Role, act_as, basis_for, default_team, enrol, visible_to};
 use homeward_store::admin::{add_organisation, add_token};
 use homeward_store::audit;
+use homeward_store::choices::{Chosen, ResearchSource, choose_research};
+use homeward_store::shares::{NewShare, add_share};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use super::may::does;
 use crate::routes::api_routes;
+use crate::share::shown;
 use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 65] = [
+const TABLE: [(&str, &str, &str); 76] = [
     ("GET", "/api/v1/patients", "PMLCG.AI"),
     ("POST", "/api/v1/patients", "......A."),
     ("GET", "/api/v1/patients/{patient}", "PMLCG.AI"),
@@ -67,6 +70,20 @@ const TABLE: [(&str, &str, &str); 65] = [
         "..LC....",
     ),
     ("GET", "/api/v1/patients/{patient}/access-log", "P....O.."),
+    ("GET", "/api/v1/patients/{patient}/choices", "PMLCG..I"),
+    (
+        "PUT",
+        "/api/v1/patients/{patient}/choices/sharing/{organisation}",
+        "P.......",
+    ),
+    ("PUT", "/api/v1/patients/{patient}/choices/research", "P......."),
+    ("GET", "/api/v1/patients/{patient}/passport-shares", "P......."),
+    ("POST", "/api/v1/patients/{patient}/passport-shares", "P......."),
+    (
+        "DELETE",
+        "/api/v1/patients/{patient}/passport-shares/{share}",
+        "P.......",
+    ),
     ("GET", "/api/v1/alerts", "PMLCG..I"),
     ("GET", "/api/v1/alerts/stream", "PMLCG..I"),
     ("GET", "/api/v1/alerts/{alert}", "PMLCG..I"),
@@ -75,6 +92,9 @@ const TABLE: [(&str, &str, &str); 65] = [
     ("POST", "/api/v1/alerts/{alert}/comment", ".MLC...I"),
     ("POST", "/api/v1/alerts/{alert}/snooze", ".MLC...I"),
     ("POST", "/api/v1/alerts/{alert}/close", ".MLC...I"),
+    ("GET", "/worklist", "PMLCG..I"),
+    ("POST", "/worklist/{alert}/acknowledge", ".MLC...I"),
+    ("POST", "/worklist/{alert}/close", ".MLC...I"),
     ("POST", "/api/v1/rules/dry-run", ".MLCG..."),
     ("POST", "/api/v1/break-glass", ".MLC...."),
     ("GET", "/api/v1/break-glass", ".....O.."),
@@ -99,6 +119,8 @@ const TABLE: [(&str, &str, &str); 65] = [
     ("GET", "/fhir/R4/DetectedIssue/{alert}", "PMLCG..I"),
     ("GET", "/fhir/R4/CarePlan", "PMLCG..I"),
     ("GET", "/fhir/R4/CarePlan/{patient}", "PMLCG..I"),
+    ("GET", "/fhir/R4/Consent", "PMLCG..I"),
+    ("GET", "/fhir/R4/Consent/{consent}", "PMLCG..I"),
     ("GET", "/fhir/R4/AuditEvent", "P....O.."),
 ];
 
@@ -140,6 +162,7 @@ impl Ward {
             let reading = (Metric::HeartRate, at("2026-11-22T11:00:00Z"), 72.0);
             app.store(patient, device, &[reading]).await;
             app.raise(patient, rule, "high", false).await;
+            share_and_choose(&app, patient).await;
         }
         Ward {
             app,
@@ -170,6 +193,28 @@ impl Ward {
     }
 }
 
+/// Has a patient share a summary and let research use the record: the first things of their kind have the number 1.
+async fn share_and_choose(app: &TestApp, patient: PatientId) {
+    let mut connection = app.connection().await;
+    let secret = format!("secret of {patient}");
+    let new = NewShare {
+        patient,
+        opened_by: shown(&secret, "12345678"),
+        by: "Ada",
+        expires_at: now() + chrono::TimeDelta::hours(1),
+        most_wrong_codes: 5,
+    };
+    add_share(&mut connection, &new, now()).await.unwrap();
+    let chosen = Chosen {
+        by: "Ada",
+        at: now(),
+        from: now(),
+    };
+    choose_research(&mut connection, &[patient], ResearchSource::Patient, true, chosen)
+        .await
+        .unwrap();
+}
+
 /// A path with a patient's number; and that of the patient's alert, which says whose device it is as well.
 fn filled(path: &str, patient: i64, alert: i64) -> String {
     let device = 10_000 + alert;
@@ -180,9 +225,12 @@ fn filled(path: &str, patient: i64, alert: i64) -> String {
         .replace("{device_metric}", &format!("{device}-1"))
         .replace("{device}", &device.to_string())
         .replace("{alert}", &alert.to_string())
+        .replace("{share}", &alert.to_string())
+        .replace("{consent}", &format!("research-{alert}"))
         .replace("{type}", "heart_rate")
         .replace("{code}", "glucose-very-low")
         .replace("{break_glass}", "1")
+        .replace("{organisation}", "1")
         .replace("{task}", "1")
         .replace("{team}", "103")
 }
@@ -191,6 +239,7 @@ fn filled(path: &str, patient: i64, alert: i64) -> String {
 fn was_let_in(status: StatusCode, path: &str) -> bool {
     let of_nothing = path.ends_with("/review") || path.contains("/tasks/1");
     status.is_success()
+        || status == StatusCode::SEE_OTHER
         || status == StatusCode::BAD_REQUEST
         || status == StatusCode::PRECONDITION_REQUIRED
         || (status == StatusCode::NOT_FOUND && of_nothing)

@@ -23,7 +23,7 @@ pub(crate) const TEXT_LENGTH: usize = 2_000;
 pub(crate) struct NoParameters {}
 
 /// Does it to the alert of the path, in the caller's name, and answers with the alert.
-pub(super) async fn act_on(
+pub(crate) async fn act_on(
     exchange: &Exchange,
     path: &Path,
     action: &Action,

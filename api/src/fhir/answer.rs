@@ -107,10 +107,7 @@ fn outcome(problem: &Problem) -> Json {
         "record-unavailable" => "transient",
         _ => "exception",
     };
-    let text = match &problem.parameter {
-        Some(parameter) => format!("{parameter}: {}", problem.detail),
-        None => problem.detail.clone(),
-    };
+    let text = problem.told();
     fhir::operation_outcome(&[Issue {
         code,
         text: &text,

@@ -46,11 +46,12 @@ pub(crate) async fn search(
 fn resource(patient: PatientId, row: &Access) -> Json {
     let kind = match row.action.as_str() {
         "break_glass" => AccessKind::Create,
-        name if name.starts_with("read_") || name == "try_rules" => AccessKind::Read,
+        "try_rules" | "open_share" | "research_sums" | "research_rows" => AccessKind::Read,
+        name if name.starts_with("read_") => AccessKind::Read,
         _ => AccessKind::Update,
     };
     let reason = match row.basis.as_str() {
-        "self" | "proxy" => AccessReason::Own,
+        "self" | "proxy" | "share" => AccessReason::Own,
         "registration" | "enrolment" => AccessReason::Care,
         "break_glass" => AccessReason::BreakGlass(row.reason.as_deref().unwrap_or("break-glass")),
         _ => AccessReason::Administration,

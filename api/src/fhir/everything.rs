@@ -25,7 +25,7 @@ use sqlx::PgConnection;
 use super::answer::{Resource, no_such, root};
 use super::observation::{self, Place, summaries};
 use super::parameters::{Search, always, date_span};
-use super::{care_plan, device, episodes, patient, provenance};
+use super::{care_plan, consent, device, episodes, patient, provenance};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::Path;
@@ -62,6 +62,7 @@ pub(crate) async fn get(
     if further.is_none() {
         let plan = kept_plan(&mut connection, patient, plan).await?;
         sections.push(("Care plan", plan));
+        sections.push(("Choices", consent::all_of(&mut connection, patient, now).await?));
         sections.push(("Alerts", alerts(&mut connection, patient).await?));
         let (first, last) = always();
         let corrections = provenance::of_corrections(&mut connection, patient, (first, last), true).await?;

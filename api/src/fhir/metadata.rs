@@ -8,12 +8,12 @@ use super::answer::{Resource, root};
 use super::episodes::{detected_issue, flag};
 use super::observation::search as observation;
 use super::parameters::Search;
-use super::{audit_event, care_plan, device, device_metric, patient, provenance};
+use super::{audit_event, care_plan, consent, device, device_metric, patient, provenance};
 use crate::error::ApiError;
 use crate::routes::App;
 
 /// What is served. Its tests compare it with the routes.
-pub(super) const SERVED: [ServedType<'static>; 9] = [
+pub(super) const SERVED: [ServedType<'static>; 10] = [
     ServedType {
         operations: &[(
             "everything",
@@ -52,6 +52,7 @@ pub(super) const SERVED: [ServedType<'static>; 9] = [
         &detected_issue::PARAMETERS,
     ),
     served("CarePlan", &["read", "search-type"], &care_plan::PARAMETERS),
+    served("Consent", &["read", "search-type"], &consent::PARAMETERS),
     served("Provenance", &["read", "search-type"], &provenance::PARAMETERS),
     served("AuditEvent", &["search-type"], &audit_event::PARAMETERS),
 ];

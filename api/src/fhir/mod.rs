@@ -13,6 +13,7 @@
 //! | `GET Flag/{id}`, `Flag?patient`, `DetectedIssue/{id}`, `DetectedIssue?patient` | episodes |
 //! | `GET CarePlan/{id}`, `CarePlan?patient` | the rules in force |
 //! | `GET Provenance/{id}`, `Provenance?target&patient` | who or what made Observations and care plans |
+//! | `GET Consent/{id}`, `Consent?patient` | what the patient has chosen about sharing and research |
 //! | `GET AuditEvent?patient` | who has seen or changed the record |
 //!
 //! A search is about one patient, but for those of patients, which find whom the caller may see. Who may not see a
@@ -23,6 +24,7 @@
 mod answer;
 pub(crate) mod audit_event;
 pub(crate) mod care_plan;
+pub(crate) mod consent;
 pub(crate) mod device;
 pub(crate) mod device_metric;
 mod episodes;

@@ -16,6 +16,7 @@ use crate::access::{Exchange, ShownOnce};
 use crate::error::ApiError;
 use crate::etag::{IfMatch, Tagged};
 use crate::fhir::{Resource, Search};
+use crate::pages::Form;
 use crate::request::{Body, Path, Query, WholeBody};
 use crate::sign_in::{SignedIn, Visit, WithCookie};
 
@@ -76,7 +77,9 @@ macro_rules! says_nothing {
     )*};
 }
 
-says_nothing!(Exchange, Path, Visit, SignedIn, HeaderMap, Search, WholeBody);
+says_nothing!(
+    Exchange, Path, Visit, SignedIn, HeaderMap, Search, WholeBody, Form
+);
 
 impl<T> Input for State<T> {
     fn tell(_: &mut Told) {}
@@ -151,13 +154,13 @@ impl<T: Output> Output for WithCookie<T> {
     }
 }
 
-/// Resources are described by the CapabilityStatement.
-impl Output for Resource {
+/// Pages are for people; resources of FHIR are described by the CapabilityStatement.
+impl Output for Response {
     fn tell(_: &mut Told) {}
 }
 
-/// Resources too, where the answer says more than what it is.
-impl Output for Response {
+/// Resources are described by the CapabilityStatement.
+impl Output for Resource {
     fn tell(_: &mut Told) {}
 }
 

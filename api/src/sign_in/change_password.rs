@@ -8,7 +8,7 @@ use axum::extract::State;
 use homeward_store::accounts::{roles_of, set_password};
 use homeward_store::admin::AdminError;
 use homeward_store::audit::{self, AuditEntry};
-use homeward_store::sessions::end_sessions_of;
+use homeward_store::sessions::{Session, end_sessions_of};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -33,7 +33,17 @@ pub(crate) async fn post(
     Query(NoParameters {}): Query<NoParameters>,
     Body(Change { old, new }): Body<Change>,
 ) -> Result<Json<View>, ApiError> {
-    let SignedIn { visit, session } = &signed_in;
+    Ok(Json(change(&app, &signed_in, old, new).await?))
+}
+
+/// Gives an account another password, if its owner knows the old one.
+pub(crate) async fn change(
+    app: &App,
+    signed_in: &SignedIn,
+    old: String,
+    new: String,
+) -> Result<View, ApiError> {
+    let SignedIn { visit, session } = signed_in;
     let names = [session.sign_in_name.as_str(), session.name.as_str()];
     password::check(&new, &names).map_err(|weakness| ApiError::parameter("new", weakness.to_string()))?;
     if new == old {
@@ -45,7 +55,7 @@ pub(crate) async fn post(
     // Hashed before the account is held.
     let hash = app.hashing.hash(new).await?;
     let what = ("change_password", "old");
-    let (mut transaction, _) = right_password::require(&app, &signed_in, old, what).await?;
+    let (mut transaction, _) = right_password::require(app, signed_in, old, what).await?;
     let set = set_password(&mut transaction, session.account, &hash, None).await;
     set.map_err(|error| match error {
         AdminError::Store(error) => ApiError::Store(error),
@@ -59,7 +69,9 @@ pub(crate) async fn post(
     };
     audit::append(&mut transaction, &entry, visit.now).await?;
     commit(transaction).await?;
-    let mut session = signed_in.session;
-    session.first_password = false;
-    Ok(Json(View::new(session, roles)))
+    let session = Session {
+        first_password: false,
+        ..session.clone()
+    };
+    Ok(View::new(session, roles))
 }

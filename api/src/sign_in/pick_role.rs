@@ -27,18 +27,27 @@ pub(crate) struct Picked {
 
 pub(crate) async fn post(
     State(app): State<App>,
-    SignedIn { visit, session }: SignedIn,
+    signed_in: SignedIn,
     Query(NoParameters {}): Query<NoParameters>,
-    Body(picked): Body<Picked>,
+    Body(Picked { role }): Body<Picked>,
+) -> Result<WithCookie<Json<View>>, ApiError> {
+    pick(&app, signed_in, role).await
+}
+
+/// Has a session act in another of its account's roles.
+pub(crate) async fn pick(
+    app: &App,
+    SignedIn { visit, session }: SignedIn,
+    picked: i64,
 ) -> Result<WithCookie<Json<View>>, ApiError> {
     if session.first_password {
         return Err(ApiError::Forbidden(
             "choose a password of your own first: POST /api/v1/account/password",
         ));
     }
-    let mut transaction = begin(&app).await?;
+    let mut transaction = begin(app).await?;
     let roles = roles_of(&mut transaction, session.account, visit.now).await?;
-    let role = roles.iter().find(|role| role.id == picked.role);
+    let role = roles.iter().find(|role| role.id == picked);
     let role = role.ok_or_else(|| ApiError::parameter("role", "you hold no role with this number"))?;
     if !end_session(&mut transaction, &session.hash, visit.now).await? {
         return Err(ApiError::NoSession);
@@ -47,7 +56,7 @@ pub(crate) async fn post(
     session.acts_as = Some(HeldRole::from(role));
     let cookie = new_session(&mut transaction, &mut session, visit.now).await?;
     let entry = AuditEntry {
-        held_role: Some(picked.role),
+        held_role: Some(picked),
         ..visit.entry("pick_role", &session.name)
     };
     audit::append(&mut transaction, &entry, visit.now).await?;

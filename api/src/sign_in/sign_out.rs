@@ -1,7 +1,7 @@
 //! `DELETE /api/v1/session`: signs out. The session is over at once, whoever else knows its secret.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_session;
 
@@ -13,10 +13,18 @@ use crate::routes::App;
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    SignedIn { visit, session }: SignedIn,
+    signed_in: SignedIn,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<WithCookie<StatusCode>, ApiError> {
-    let mut transaction = begin(&app).await?;
+    Ok(WithCookie {
+        cookie: end(&app, signed_in).await?,
+        body: StatusCode::NO_CONTENT,
+    })
+}
+
+/// Ends a session. Answers with the cookie that takes the browser's away.
+pub(crate) async fn end(app: &App, SignedIn { visit, session }: SignedIn) -> Result<HeaderValue, ApiError> {
+    let mut transaction = begin(app).await?;
     end_session(&mut transaction, &session.hash, visit.now).await?;
     let entry = AuditEntry {
         held_role: session.acts_as.map(|role| role.id),
@@ -24,8 +32,5 @@ pub(crate) async fn delete(
     };
     audit::append(&mut transaction, &entry, visit.now).await?;
     commit(transaction).await?;
-    Ok(WithCookie {
-        cookie: cookie("", true),
-        body: StatusCode::NO_CONTENT,
-    })
+    Ok(cookie("", true))
 }

@@ -21,6 +21,9 @@ pub(crate) enum Needs {
     Nothing,
     /// A session, whether or not a role is picked in it.
     Session,
+    /// The secret of a share in the path, and to see something its code: the handler looks, in the transaction in which it
+    /// answers.
+    Share,
 }
 
 /// When and from where a request comes.
@@ -48,7 +51,7 @@ impl Visit {
     }
 
     /// What the log is to say of it, unless it says otherwise.
-    pub(super) fn entry<'a>(&'a self, action: &'a str, actor: &'a str) -> AuditEntry<'a> {
+    pub(crate) fn entry<'a>(&'a self, action: &'a str, actor: &'a str) -> AuditEntry<'a> {
         AuditEntry {
             held_role: None,
             actor,
@@ -77,6 +80,18 @@ pub(crate) struct SignedIn {
     pub(super) session: Session,
 }
 
+impl SignedIn {
+    /// The session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The time of the request.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.visit.now
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = ApiError;
 
@@ -95,8 +110,8 @@ pub(crate) async fn admit(
     let (mut parts, body) = request.into_parts();
     match needs {
         // Also no other site has a browser sign in here, as somebody else than who sits before it.
-        Needs::Nothing if !parts.method.is_safe() => from_our_page(&parts.headers)?,
-        Needs::Nothing => {}
+        Needs::Nothing | Needs::Share if !parts.method.is_safe() => from_our_page(&parts.headers)?,
+        Needs::Nothing | Needs::Share => {}
         Needs::Session => {
             let visit = Visit::of(&app, &parts);
             let mut connection = app.connection().await?;

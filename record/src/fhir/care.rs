@@ -73,8 +73,8 @@ pub fn care_plan(plan: &CarePlan<'_>) -> Json {
 /// What a patient allows or forbids.
 #[derive(Clone, Debug)]
 pub struct Consent<'r> {
-    /// Its number in the record.
-    pub id: i64,
+    /// What names it in the record.
+    pub id: &'r str,
     /// Whose data it is about.
     pub patient: PatientId,
     /// What use it is about.
@@ -83,8 +83,10 @@ pub struct Consent<'r> {
     pub permitted: bool,
     /// From when.
     pub from: DateTime<Utc>,
-    /// Until when: another choice took its place.
+    /// Until when: another choice took its place, or will.
     pub until: Option<DateTime<Utc>>,
+    /// That has happened.
+    pub is_over: bool,
     /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
     /// What it rests on: `the patient's own choice`, `national data opt-out`.
@@ -125,8 +127,8 @@ pub fn consent(consent: &Consent<'_>) -> Json {
     policy["text"] = consent.basis.into();
     json!({
         "resourceType": "Consent",
-        "id": consent.id.to_string(),
-        "status": if consent.until.is_none() { "active" } else { "inactive" },
+        "id": consent.id,
+        "status": if consent.is_over { "inactive" } else { "active" },
         "scope": concept(CONSENT_SCOPE, scope, display),
         "category": [concept(LOINC, "59284-0", "Consent Document")],
         "patient": reference("Patient", consent.patient),

@@ -10,12 +10,12 @@ use homeward_alerts::{LATE_AFTER, Observation};
 use homeward_record::fhir::{LeftOut, ReadDevice, ReadPassport, ReadReading};
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::admin::{NewPatient, add_patients};
-use homeward_store::audit::{self, AuditEntry};
+use homeward_store::choices::{Chosen, ResearchSource, choose_research};
 use homeward_store::passport::{self, Import, ImportedDevice};
 use homeward_store::{BatchRow, Gate, PgPool, insert_batch, mark_dirty, save_plan_states};
 use sqlx::PgConnection;
 
-use super::super::AUTHOR;
+use super::super::{AUTHOR, note};
 use super::ImportOptions;
 use super::kept::Kept;
 
@@ -93,6 +93,14 @@ pub(super) async fn take_over(
             (0, 0)
         }
     };
+    if let Some(since) = passport.opted_out.filter(|_| standing == Standing::New) {
+        let chosen = Chosen {
+            by: AUTHOR,
+            at: now,
+            from: since.min(now),
+        };
+        choose_research(connection, &[patient], ResearchSource::Patient, true, chosen).await?;
+    }
     if !exactly {
         let wrong: HashSet<_> = marked(passport, &devices).collect();
         let key = |row: &&BatchRow| (row.metric.code(), row.at, row.device);
@@ -109,20 +117,11 @@ pub(super) async fn take_over(
         by: AUTHOR,
     };
     passport::note_import(connection, &import, now).await?;
-    let entry = AuditEntry {
-        held_role: None,
-        actor: AUTHOR,
-        action: "import_passport",
-        done: true,
-        target: passport
-            .document
-            .as_deref()
-            .unwrap_or("a Bundle without identifier"),
-        patients: &[patient],
-        reason: None,
-        origin: None,
-    };
-    audit::append(connection, &entry, now).await?;
+    let target = passport
+        .document
+        .as_deref()
+        .unwrap_or("a Bundle without identifier");
+    note(connection, "import_passport", target, &[patient], now).await?;
     transaction.commit().await.context("could not commit")?;
     Ok(Outcome::Taken(Taken {
         patient,

@@ -11,7 +11,7 @@ use crate::sign_in::Needs;
 use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
-const OPEN: [(&str, &str, Needs); 18] = [
+const OPEN: [(&str, &str, Needs); 29] = [
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/metrics", Needs::Nothing),
@@ -20,6 +20,15 @@ const OPEN: [(&str, &str, Needs); 18] = [
     ("GET", "/api/docs", Needs::Nothing),
     ("GET", "/api/docs/{file}", Needs::Nothing),
     ("GET", "/api/v1/identity-providers", Needs::Nothing),
+    ("GET", "/assets/{file}", Needs::Nothing),
+    ("GET", "/", Needs::Session),
+    ("GET", "/sign-in", Needs::Nothing),
+    ("POST", "/sign-in", Needs::Nothing),
+    ("POST", "/sign-out", Needs::Session),
+    ("GET", "/password", Needs::Session),
+    ("POST", "/password", Needs::Session),
+    ("GET", "/role", Needs::Session),
+    ("POST", "/role", Needs::Session),
     (
         "GET",
         "/api/v1/identity-providers/{provider}/sign-in",
@@ -30,6 +39,8 @@ const OPEN: [(&str, &str, Needs); 18] = [
         "/api/v1/identity-providers/{provider}/callback",
         Needs::Nothing,
     ),
+    ("GET", "/share/{secret}", Needs::Share),
+    ("POST", "/share/{secret}", Needs::Share),
     ("POST", "/api/v1/sign-in", Needs::Nothing),
     ("GET", "/api/v1/session", Needs::Session),
     ("DELETE", "/api/v1/session", Needs::Session),
@@ -54,6 +65,12 @@ async fn every_route_that_is_for_no_role_is_known_and_answers_whom_it_should() {
         let status = app.status_as(TOKEN, &route.method, route.path).await;
         let expected = match needs {
             Needs::Session => StatusCode::UNAUTHORIZED,
+            // A token opens no share either.
+            Needs::Share => StatusCode::NOT_FOUND,
+            // The form is shown again, with what is wrong.
+            Needs::Nothing if route.method == Method::POST && route.path == "/sign-in" => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             // What is missing then is the body.
             Needs::Nothing if route.method == Method::POST => StatusCode::BAD_REQUEST,
             // There is no such file, nor such a provider.

@@ -58,6 +58,7 @@ async fn two_validators_find_nothing_wrong_with_any_answer() {
     app.post_json("/api/v1/patients/1001/readings/entered-in-error", &body)
         .await;
     let token = app.token_of(Role::Patient, None, Some(patient)).await;
+    super::consent::choose(&app, &token).await;
     let mut answers = Vec::new();
     for path in ["Observation?code=96607-7,1104051000000101", "$everything"] {
         let path = match path.strip_prefix('$') {
@@ -91,6 +92,8 @@ async fn two_validators_find_nothing_wrong_with_any_answer() {
         "Flag?patient=1001",
         "DetectedIssue?patient=1001",
         "CarePlan?patient=1001",
+        "Consent?patient=1001",
+        "Consent/sharing-1",
         "AuditEvent?patient=1001",
         "Observation/x",
         "Observation",

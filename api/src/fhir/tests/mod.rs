@@ -2,6 +2,7 @@
 
 mod access;
 mod capabilities;
+mod consent;
 mod create;
 mod observations;
 mod passport;

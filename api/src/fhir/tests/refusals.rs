@@ -51,6 +51,8 @@ async fn what_goes_wrong_is_an_outcome() {
         "Flag/17",
         "DetectedIssue/x",
         "CarePlan/1002",
+        "Consent/sharing-1",
+        "Consent/x",
         "AuditEvent?patient=1001",
         "Medication/1",
     ] {
@@ -85,6 +87,8 @@ async fn what_goes_wrong_is_an_outcome() {
     Flag/17: 404 not-found there is no such Flag
     DetectedIssue/x: 404 not-found there is no such DetectedIssue
     CarePlan/1002: 404 not-found there is no patient 1002
+    Consent/sharing-1: 404 not-found there is no such Consent
+    Consent/x: 404 not-found there is no such Consent
     AuditEvent?patient=1001: 403 forbidden nobody in your role may do this
     Medication/1: 404 not-found there is nothing at this path
     POST: 405 not-supported this path does not answer this method; the Allow header says which it does

@@ -125,7 +125,7 @@ pub(super) fn use_of(
 }
 
 /// A time of the store: whole microseconds.
-fn instant(text: &Json) -> Option<DateTime<Utc>> {
+pub(super) fn instant(text: &Json) -> Option<DateTime<Utc>> {
     let at = DateTime::parse_from_rfc3339(text.as_str()?).ok()?;
     DateTime::from_timestamp_micros(at.timestamp_micros())
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value as Json;
 
 use super::bundle::Bundle;
-use super::people::{continued, device, patient, use_of};
+use super::people::{continued, device, instant, patient, use_of};
 use super::{Kept, KeptCorrection, kept_in};
 use crate::decode::DecodeContext;
 use crate::fhir::ObservationId;
@@ -60,6 +60,8 @@ pub struct ReadPassport {
     pub episodes: Vec<(usize, String)>,
     /// Who marked readings as entered in error.
     pub corrections: Vec<ReadCorrection>,
+    /// Since when the patient does not want the record to be used for research, if that is so.
+    pub opted_out: Option<DateTime<Utc>>,
     /// What is not taken.
     pub left_out: Vec<LeftOut>,
 }
@@ -143,6 +145,7 @@ pub fn read_passport(bytes: &[u8], context: &DecodeContext) -> Result<ReadPasspo
             "Observation" => reading.observation(index, context)?,
             "CarePlan" => reading.kept(index, Kept::Rule)?,
             "DetectedIssue" => reading.kept(index, Kept::Episode)?,
+            "Consent" => reading.consent(index)?,
             "Provenance" => reading.provenance(index)?,
             _ => reading.leave_out(index, "is of no type that is taken over"),
         }
@@ -189,6 +192,7 @@ impl<'b> InReading<'b> {
                 memory: None,
                 episodes: Vec::new(),
                 corrections: Vec::new(),
+                opted_out: None,
                 left_out: Vec::new(),
             },
             patient: index,
@@ -267,6 +271,23 @@ impl<'b> InReading<'b> {
                 _ => "is of another system's rules",
             };
             self.leave_out(index, why);
+        }
+        Ok(())
+    }
+
+    /// Takes that the patient has opted out of research. Other choices are about organisations of the other record.
+    fn consent(&mut self, index: usize) -> Result<(), PassportError> {
+        let resource = self.bundle.resource(index)?;
+        let is_research = resource["scope"]["coding"][0]["code"] == "research";
+        if !is_research || self.bundle.find(&resource["patient"]) != Some(self.patient) {
+            self.leave_out(index, "is a choice that the patient has to make here");
+            return Ok(());
+        }
+        if resource["status"] == "active" && resource["provision"]["type"] == "deny" {
+            let since = instant(&resource["provision"]["period"]["start"]).or(instant(&resource["dateTime"]));
+            let wrong = "says since when in neither provision.period nor dateTime";
+            let since = since.ok_or_else(|| PassportError::entry(index, "Consent", wrong))?;
+            self.passport.opted_out = Some(self.passport.opted_out.map_or(since, |other| other.min(since)));
         }
         Ok(())
     }

@@ -214,7 +214,24 @@ fn another_supplier_s_bundle_gives_what_is_known_and_says_what_is_not() {
         "identifier": [{"system": "http://example.org/serial", "value": "A17"}]});
     let medication = json!({"resourceType": "MedicationStatement"});
     let plan = json!({"resourceType": "CarePlan"});
-    let entries = [ada(), watch, amended, wrong, other, unsaid, sum, medication, plan];
+    let mut research = json!({"resourceType": "Consent", "status": "active", "patient": {"reference": "Patient/ada"},
+        "scope": {"coding": [{"code": "research"}]}, "dateTime": "2026-11-01T00:00:00Z",
+        "provision": {"type": "deny"}});
+    let denied = research.clone();
+    research["scope"]["coding"][0]["code"] = "patient-privacy".into();
+    let entries = [
+        ada(),
+        watch,
+        amended,
+        wrong,
+        other,
+        unsaid,
+        sum,
+        medication,
+        plan,
+        denied,
+        research,
+    ];
     let passport = read(&entries).unwrap();
     let readings: Vec<_> = passport
         .readings
@@ -230,6 +247,10 @@ fn another_supplier_s_bundle_gives_what_is_known_and_says_what_is_not() {
         })
         .collect();
     assert_eq!(readings, [(2, 0, 72.0, None, false), (5, 1, 73.0, None, true)]);
+    assert_eq!(
+        passport.opted_out.unwrap().to_rfc3339(),
+        "2026-11-01T00:00:00+00:00"
+    );
     assert_eq!(passport.devices[0].kind, "Watch 3");
     assert_eq!(
         (
@@ -251,6 +272,7 @@ fn another_supplier_s_bundle_gives_what_is_known_and_says_what_is_not() {
             "6 Observation: is worked out from other Observations",
             "7 MedicationStatement: is of no type that is taken over",
             "8 CarePlan: says nothing by which readings could be judged here",
+            "10 Consent: is a choice that the patient has to make here",
         ]
     );
 }

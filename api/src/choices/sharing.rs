@@ -1,0 +1,51 @@
+//! `PUT /api/v1/patients/{patient}/choices/sharing/{organisation}`: shares the record with an organisation, or no longer.
+//!
+//! The body is `{"shared": false}`, and may say `"from"` which time on (RFC 3339; now). It counts from then on for every
+//! request of everybody in the organisation, and takes the place of what was chosen for later. Who has no reason left may
+//! still break the glass, which the patient sees. It may be an organisation that has never had a reason to look. Answers
+//! what `GET …/choices` does.
+
+use axum::Json;
+use chrono::{DateTime, Utc};
+use homeward_record::PatientId;
+use homeward_store::choices::{Chosen, choose_sharing, organisation_exists};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{View, holds_from, view};
+use crate::access::Exchange;
+use crate::alerts::act::NoParameters;
+use crate::error::ApiError;
+use crate::request::{Body, Path, Query};
+use crate::series::require_patient;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    shared: bool,
+    from: Option<DateTime<Utc>>,
+}
+
+pub(crate) async fn put(
+    exchange: Exchange,
+    path: Path,
+    Query(NoParameters {}): Query<NoParameters>,
+    Body(asked): Body<Asked>,
+) -> Result<Json<View>, ApiError> {
+    let patient: PatientId = path.value("patient")?;
+    let organisation: i64 = path.value("organisation")?;
+    let now = exchange.now();
+    let chosen = Chosen {
+        by: exchange.actor(),
+        at: now,
+        from: holds_from(asked.from, now)?,
+    };
+    let mut connection = exchange.connection().await;
+    require_patient(&mut connection, patient).await?;
+    if !organisation_exists(&mut connection, organisation).await? {
+        let detail = format!("there is no organisation {organisation}");
+        return Err(ApiError::NotFound(detail));
+    }
+    choose_sharing(&mut connection, patient, organisation, asked.shared, chosen).await?;
+    view(&mut connection, patient, now).await.map(Json)
+}

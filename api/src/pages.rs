@@ -1,0 +1,20 @@
+//! Pages for people: rendered here, complete without scripts; scripts only tell of what has changed since.
+//!
+//! A page is a route like any other: it has an action and passes [`crate::access::pass`], or is open to those who are in
+//! no role yet. What a page's form sends goes through the same code as the interface for programs; then the browser is
+//! led back to a page. [`outcomes`] turns refusals into pages, and leads whoever is not signed in to where one signs in.
+
+pub(crate) mod alert;
+pub(crate) mod assets;
+mod form;
+pub(crate) mod home;
+pub(crate) mod password;
+pub(crate) mod role;
+pub(crate) mod sign_in;
+#[cfg(test)]
+mod tests;
+mod view;
+pub(crate) mod worklist;
+
+pub(crate) use form::{Form, form_token};
+pub(crate) use view::outcomes;

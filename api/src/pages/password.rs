@@ -1,0 +1,55 @@
+//! `GET /password`: where one chooses another password; `POST /password` does so.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::form::Form;
+use super::view::{Assets, Who, page, see};
+use crate::error::ApiError;
+use crate::routes::App;
+use crate::sign_in::{SignedIn, change_password};
+
+#[derive(Template)]
+#[template(path = "pages/password.html")]
+struct Choose {
+    assets: Assets,
+    who: Option<Who>,
+    /// The password is one that its owner has not chosen: nothing else can be done before.
+    first: bool,
+    wrong: Option<String>,
+}
+
+pub(crate) async fn get(signed_in: SignedIn) -> Response {
+    show(&signed_in, StatusCode::OK, None)
+}
+
+pub(crate) async fn post(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let (old, new) = (form.as_typed("old"), form.as_typed("new"));
+    match change_password::change(&app, &signed_in, old.to_owned(), new.to_owned()).await {
+        Ok(_) => Ok(see("/")),
+        Err(error @ (ApiError::Parameter { .. } | ApiError::NotLetIn | ApiError::TooOften { .. })) => {
+            Ok(show(
+                &signed_in,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Some(error.to_string()),
+            ))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn show(signed_in: &SignedIn, status: StatusCode, wrong: Option<String>) -> Response {
+    let template = Choose {
+        assets: Assets::here(),
+        who: Some(Who::signed_in(signed_in)),
+        first: signed_in.session().first_password,
+        wrong,
+    };
+    page(status, &template)
+}

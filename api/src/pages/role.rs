@@ -1,0 +1,72 @@
+//! `GET /role`: which role to act in; `POST /role` picks one.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::Response;
+use homeward_store::accounts::{AccountRole, roles_of};
+
+use super::form::Form;
+use super::view::{Assets, Who, page, see};
+use crate::access_log::role_in_words;
+use crate::error::ApiError;
+use crate::routes::App;
+use crate::sign_in::{SignedIn, pick_role};
+
+#[derive(Template)]
+#[template(path = "pages/role.html")]
+struct Pick {
+    assets: Assets,
+    who: Option<Who>,
+    roles: Vec<Choice>,
+}
+
+struct Choice {
+    id: i64,
+    text: String,
+    picked: bool,
+}
+
+pub(crate) async fn get(State(app): State<App>, signed_in: SignedIn) -> Result<Response, ApiError> {
+    let session = signed_in.session();
+    let roles = roles_of(&mut *app.connection().await?, session.account, signed_in.now()).await?;
+    let picked = session.acts_as.as_ref().map(|role| role.id);
+    let template = Pick {
+        assets: Assets::here(),
+        who: Some(Who::signed_in(&signed_in)),
+        roles: roles
+            .iter()
+            .map(|role| Choice {
+                id: role.id,
+                text: in_words(role),
+                picked: picked == Some(role.id),
+            })
+            .collect(),
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+pub(crate) async fn post(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let role = form.text("role").parse();
+    let role = role.map_err(|_| ApiError::parameter("role", "pick one of the roles"))?;
+    let picked = pick_role::pick(&app, signed_in, role).await?;
+    let mut response = see("/");
+    response.headers_mut().append(SET_COOKIE, picked.cookie);
+    Ok(response)
+}
+
+fn in_words(role: &AccountRole) -> String {
+    let mut words = role_in_words(role.role).to_owned();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    match &role.organisation_name {
+        Some(organisation) => format!("{words}, {organisation}"),
+        None => words,
+    }
+}

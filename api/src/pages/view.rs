@@ -1,0 +1,177 @@
+//! What all pages have in common.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::assets;
+use crate::access::{Exchange, Subject};
+use crate::access_log::role_in_words;
+use crate::error::Problem;
+use crate::sign_in::SignedIn;
+
+/// Everything is from here, and nothing is inline. The design system draws its arrows as data.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Who is looking, at the head of a page.
+pub(super) struct Who {
+    /// The person's name.
+    pub(super) name: String,
+    /// In which role and where, in words.
+    pub(super) role: String,
+    /// What forms have to bring along.
+    pub(super) csrf_token: String,
+}
+
+impl Who {
+    /// Whoever has signed in; programs are shown no forms.
+    pub(super) fn of(exchange: &Exchange) -> Option<Who> {
+        let principal = exchange.principal();
+        match &principal.subject {
+            Subject::Session { csrf_token, .. } => Some(Who {
+                name: principal.name.clone(),
+                role: role_in_words(principal.acts_as.role).to_owned(),
+                csrf_token: csrf_token.clone(),
+            }),
+            Subject::Token { .. } => None,
+        }
+    }
+
+    /// Whoever has signed in, in whichever role.
+    pub(super) fn signed_in(signed_in: &SignedIn) -> Who {
+        let session = signed_in.session();
+        Who {
+            name: session.name.clone(),
+            role: String::new(),
+            csrf_token: session.csrf_token.clone(),
+        }
+    }
+}
+
+/// The paths of what pages load.
+pub(super) struct Assets {
+    pub(super) styles: String,
+    pub(super) worklist: String,
+}
+
+impl Assets {
+    pub(super) fn here() -> Assets {
+        Assets {
+            styles: assets::path_of("homeward.css"),
+            worklist: assets::path_of("worklist.js"),
+        }
+    }
+}
+
+/// Answers with a page.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    match template.render() {
+        Ok(text) => (status, headers, text).into_response(),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a page could not be rendered"
+            );
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Leads the browser to another page, which it asks for by GET.
+pub(super) fn see(path: &str) -> Response {
+    let path = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response()
+}
+
+/// A path of ours, where somebody wanted to go; else the first page.
+pub(super) fn ours(path: &str) -> &str {
+    let plain = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+    if plain { path } else { "/" }
+}
+
+#[derive(Template)]
+#[template(path = "pages/message.html")]
+struct Message<'a> {
+    assets: Assets,
+    who: Option<Who>,
+    title: &'a str,
+    text: &'a str,
+}
+
+/// Turns what went wrong on the way to a page into a page. Whoever is not signed in is led to where one signs in.
+pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let for_programs = ["/api/", "/fhir/", "/share/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+        || ["/healthz", "/readyz", "/metrics"].contains(&path);
+    if for_programs || !wants_page(request.headers()) {
+        return next.run(request).await;
+    }
+    let wanted = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |wanted| wanted.as_str())
+        .to_owned();
+    let safe = request.method() == Method::GET;
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>() else {
+        return response;
+    };
+    let status = response.status();
+    if status == StatusCode::UNAUTHORIZED {
+        let to: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        return see(&if safe {
+            format!("/sign-in?to={to}")
+        } else {
+            "/sign-in".to_owned()
+        });
+    }
+    let message = Message {
+        assets: Assets::here(),
+        who: None,
+        title: problem.title,
+        text: &problem.detail,
+    };
+    page(status, &message)
+}
+
+/// Whether it is a browser that asks for a page.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers
+        .get(axum::http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_to_another_site() {
+        for (path, to) in [
+            ("/worklist?mine=true", "/worklist?mine=true"),
+            ("//elsewhere.example", "/"),
+            ("https://elsewhere.example", "/"),
+            ("/\\elsewhere.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(ours(path), to, "{path}");
+        }
+    }
+}

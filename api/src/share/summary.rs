@@ -1,0 +1,186 @@
+//! What a shared summary says: what somebody has to know who treats the patient today.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use homeward_alerts::{Programme, reading_in_words};
+use homeward_record::{DeviceId, Metric, PatientId};
+use homeward_store::alerts::{EpisodeFilter, EpisodeStatus, list_episodes};
+use homeward_store::observations::{Wanted, page_of_readings};
+use homeward_store::patients::{devices_of, find_person};
+use homeward_store::plans::load_versions;
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::alerts::sentence;
+use crate::error::ApiError;
+use crate::{blood_pressure_summary, glucose_summary, news2};
+
+/// Blood pressure is told of a course at home.
+const BLOOD_PRESSURE_DAYS: TimeDelta = TimeDelta::days(7);
+
+/// The early warning score is told of a day.
+const NEWS2_DAYS: TimeDelta = TimeDelta::days(1);
+
+/// How far back the latest readings are looked for: what is older says little of today.
+const LATEST_DAYS: TimeDelta = TimeDelta::days(90);
+
+/// The most open alerts; a patient has one of a rule.
+const MOST_ALERTS: i64 = 50;
+
+#[derive(Serialize)]
+pub(super) struct Summary {
+    pub(super) as_of: DateTime<Utc>,
+    pub(super) patient: Patient,
+    /// The titles of programmes.
+    pub(super) programmes: Vec<String>,
+    /// The latest raised first.
+    pub(super) open_alerts: Vec<OpenAlert>,
+    pub(super) latest: Vec<Latest>,
+    /// Null where nothing of the kind was measured; so are the two after it.
+    pub(super) glucose: Option<glucose_summary::Summary>,
+    pub(super) blood_pressure: Option<blood_pressure_summary::Summary>,
+    pub(super) news2: Option<news2::Summary>,
+    pub(super) devices: Vec<Device>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Patient {
+    pub(super) nhs_number: String,
+    pub(super) name: String,
+    pub(super) born: NaiveDate,
+    pub(super) age: u32,
+    /// The practice where the patient is registered.
+    pub(super) practice: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct OpenAlert {
+    pub(super) severity: String,
+    pub(super) text: String,
+    pub(super) since: DateTime<Utc>,
+}
+
+/// The latest reading of a metric.
+#[derive(Serialize)]
+pub(super) struct Latest {
+    pub(super) metric: Metric,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    pub(super) at: DateTime<Utc>,
+    /// The same as one says it: what, and how much.
+    #[serde(skip)]
+    pub(super) words: (&'static str, String),
+}
+
+#[derive(Serialize)]
+pub(super) struct Device {
+    pub(super) id: DeviceId,
+    pub(super) kind: String,
+}
+
+impl Summary {
+    /// The summary of a patient; `None` where the transaction sees no such patient.
+    pub(super) async fn of(
+        connection: &mut PgConnection,
+        patient: PatientId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Summary>, ApiError> {
+        let Some(person) = find_person(connection, patient).await? else {
+            return Ok(None);
+        };
+        let latest = latest(connection, patient, now).await?;
+        let measured = |metrics: &[Metric], within: TimeDelta| {
+            latest
+                .iter()
+                .any(|one| metrics.contains(&one.metric) && one.at >= now - within)
+        };
+        let glucose = glucose_summary::of_last_days(connection, patient, now).await?;
+        let pressure = match measured(&[Metric::Systolic, Metric::Diastolic], BLOOD_PRESSURE_DAYS) {
+            true => {
+                Some(blood_pressure_summary::of_last(BLOOD_PRESSURE_DAYS, connection, patient, now).await?)
+            }
+            false => None,
+        };
+        let scores = news2::of_last(NEWS2_DAYS, connection, patient, now).await?;
+        let devices = devices_of(connection, patient, now).await?.into_iter();
+        Ok(Some(Summary {
+            as_of: now,
+            patient: Patient {
+                nhs_number: person.nhs_number,
+                name: person.name,
+                born: person.born,
+                age: now.date_naive().years_since(person.born).unwrap_or(0),
+                practice: person.practice.map(|(_, name)| name),
+            },
+            programmes: programmes(connection, patient, now).await?,
+            open_alerts: open_alerts(connection, patient).await?,
+            glucose: Some(glucose).filter(|summary| summary.figures.readings > 0),
+            blood_pressure: pressure,
+            news2: Some(scores).filter(|summary| summary.scores.latest.is_some()),
+            devices: devices
+                .filter(|device| device.current && device.revoked_at.is_none())
+                .map(|device| Device {
+                    id: device.id,
+                    kind: device.kind,
+                })
+                .collect(),
+            latest,
+        }))
+    }
+}
+
+async fn programmes(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, ApiError> {
+    let versions = load_versions(connection, patient, None).await?;
+    let in_force = versions.into_iter().filter(|version| version.is_in_force(now));
+    let mut names: Vec<String> = in_force.filter_map(|version| version.programme).collect();
+    names.sort();
+    names.dedup();
+    let title = |name: String| Programme::named(&name).map_or(name, |programme| programme.title.clone());
+    Ok(names.into_iter().map(title).collect())
+}
+
+async fn open_alerts(connection: &mut PgConnection, patient: PatientId) -> Result<Vec<OpenAlert>, ApiError> {
+    let filter = EpisodeFilter {
+        statuses: vec![EpisodeStatus::Raised, EpisodeStatus::Acknowledged],
+        severities: ["high", "medium", "low", "info"].map(str::to_owned).to_vec(),
+        patient: Some(patient),
+        ..EpisodeFilter::default()
+    };
+    let episodes = list_episodes(connection, &filter, MOST_ALERTS).await?;
+    let told = episodes.iter().map(|episode| OpenAlert {
+        severity: episode.severity.clone(),
+        text: sentence(episode),
+        since: episode.onset.at,
+    });
+    Ok(told.collect())
+}
+
+async fn latest(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Latest>, ApiError> {
+    let mut latest = Vec::new();
+    for metric in Metric::ALL {
+        let wanted = Wanted {
+            patient,
+            metrics: vec![metric],
+            samples: None,
+            // What was measured this minute by a clock that is ahead counts too.
+            window: (now - LATEST_DAYS, now + TimeDelta::hours(1)),
+            entered_in_error: Some(false),
+        };
+        let found = page_of_readings(connection, &wanted, true, None, 1).await?;
+        latest.extend(found.into_iter().map(|reading| Latest {
+            metric,
+            value: reading.value,
+            unit: metric.unit(),
+            at: reading.at,
+            words: reading_in_words(metric, reading.value),
+        }));
+    }
+    Ok(latest)
+}
