@@ -44,7 +44,7 @@ pub(crate) struct View {
 
 #[derive(Serialize, ToSchema)]
 struct WithOrganisation {
-    organisation: Organisation,
+    organisation: SharedWith,
     /// `registration` and `enrolment`, as they are now.
     reasons: Vec<&'static str>,
     shared: bool,
@@ -53,7 +53,7 @@ struct WithOrganisation {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Organisation {
+struct SharedWith {
     id: i64,
     name: String,
     kind: String,
@@ -153,7 +153,7 @@ fn with_organisation(one: Sharing, now: DateTime<Utc>) -> WithOrganisation {
         told: told(&one.choices, now, |choice| Shared {
             shared: choice.allowed,
         }),
-        organisation: Organisation {
+        organisation: SharedWith {
             id: one.organisation,
             name: one.name,
             kind: one.kind,
