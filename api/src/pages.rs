@@ -17,4 +17,4 @@ mod view;
 pub(crate) mod worklist;
 
 pub(crate) use form::{Form, form_token};
-pub(crate) use view::outcomes;
+pub(crate) use view::{Assets, Who, outcomes, page};
