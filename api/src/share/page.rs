@@ -48,16 +48,16 @@ struct Shown<'a> {
 
 /// A part of the summary: a table of what and how much, and sentences.
 #[derive(Default)]
-struct Section {
-    title: &'static str,
-    rows: Vec<Row>,
-    notes: Vec<String>,
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) notes: Vec<String>,
 }
 
-struct Row {
-    what: String,
-    value: String,
-    when: String,
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) value: String,
+    pub(crate) when: String,
 }
 
 pub(super) fn ask(status: StatusCode, wrong: Option<&str>) -> Response {
@@ -116,7 +116,8 @@ fn answer(status: StatusCode, template: &impl Template) -> Response {
     response
 }
 
-fn sections(summary: &Summary) -> Vec<Section> {
+/// The parts of a summary.
+pub(crate) fn sections(summary: &Summary) -> Vec<Section> {
     let sections = [
         Some(person(summary)),
         Some(alerts(summary)),
