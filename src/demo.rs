@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::TimeDelta;
 use clap::Args;
-use homeward_record::Clock;
+use homeward_record::{Clock, PatientId};
 use homeward_simulators::fleet::{self, FleetConfig, FleetReport};
 use homeward_simulators::physiology::DeviceKind;
 use homeward_simulators::{Broker, Progress, Protocol, live_plan};
@@ -143,7 +143,8 @@ impl Demo {
         let cohort = enrolled(settings, options, &pool).await?;
         let token = format!("hw_{}", random_secret());
         add_token(&mut *pool.acquire().await?, "demo", &token).await?;
-        let people = people::let_in(&pool).await?;
+        let first = cohort.patients.first().context("the demo has no patients")?;
+        let people = people::let_in(&pool, PatientId(i64::try_from(*first)?)).await?;
 
         let service = Service::start(settings, database, lifecycle, metrics).await?;
         announce(&format!("mqtt listening on {}", service.mqtt_address()));

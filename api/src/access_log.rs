@@ -85,7 +85,7 @@ fn entry(access: Access) -> Entry {
 }
 
 /// What happened, as one says it to the patient.
-fn sentence(access: &Access) -> String {
+pub(crate) fn sentence(access: &Access) -> String {
     let role = access.role.as_deref().and_then(|role| role.parse().ok());
     let who = match (role.map(role_in_words), &access.organisation) {
         (Some(role), Some(organisation)) => format!("{} ({role}, {organisation})", access.actor),

@@ -29,15 +29,15 @@ const SHORTEST_REASON: usize = 10;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    nhs_number: String,
-    born: NaiveDate,
-    reason: String,
+    pub(crate) nhs_number: String,
+    pub(crate) born: NaiveDate,
+    pub(crate) reason: String,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Broken {
     id: i64,
-    patient: PatientId,
+    pub(crate) patient: PatientId,
     until: DateTime<Utc>,
 }
 
@@ -46,6 +46,11 @@ pub(crate) async fn post(
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<Broken>, ApiError> {
+    Ok(Json(open(&exchange, &asked).await?))
+}
+
+/// Lets the caller's role see a patient for a while.
+pub(crate) async fn open(exchange: &Exchange, asked: &Asked) -> Result<Broken, ApiError> {
     let nhs_number: NhsNumber =
         asked
             .nhs_number
@@ -69,5 +74,5 @@ pub(crate) async fn post(
     let id = break_glass(&mut connection, held_role, patient, &reason, (now, until)).await?;
     exchange.note_patients([patient]);
     exchange.note_reason(&reason);
-    Ok(Json(Broken { id, patient, until }))
+    Ok(Broken { id, patient, until })
 }

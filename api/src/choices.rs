@@ -20,7 +20,7 @@ mod tests;
 use axum::Json;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use homeward_record::PatientId;
-use homeward_store::choices::{Choice, Choices, ResearchSource, Sharing, research_of, sharing_of};
+use homeward_store::choices::{Choice, Choices, Chosen, ResearchSource, Sharing, research_of, sharing_of};
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -44,7 +44,7 @@ pub(crate) struct View {
 
 #[derive(Serialize, ToSchema)]
 struct WithOrganisation {
-    organisation: Organisation,
+    organisation: SharedWith,
     /// `registration` and `enrolment`, as they are now.
     reasons: Vec<&'static str>,
     shared: bool,
@@ -53,7 +53,7 @@ struct WithOrganisation {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Organisation {
+struct SharedWith {
     id: i64,
     name: String,
     kind: String,
@@ -153,7 +153,7 @@ fn with_organisation(one: Sharing, now: DateTime<Utc>) -> WithOrganisation {
         told: told(&one.choices, now, |choice| Shared {
             shared: choice.allowed,
         }),
-        organisation: Organisation {
+        organisation: SharedWith {
             id: one.organisation,
             name: one.name,
             kind: one.kind,
@@ -181,17 +181,19 @@ fn told<T>(choices: &Choices, now: DateTime<Utc>, chosen: impl Fn(&Choice) -> T)
     }
 }
 
-/// From when on a choice holds: now, or the later time that was given.
-fn holds_from(given: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
-    let Some(given) = given else {
-        return Ok(now);
-    };
-    let from = given.trunc_subsecs(6);
+/// Who chooses, when, and from when on it holds: now, or the later time that was given.
+fn chosen(exchange: &Exchange, from: Option<DateTime<Utc>>) -> Result<Chosen<'_>, ApiError> {
+    let now = exchange.now();
+    let from = from.map_or(now, |from| from.trunc_subsecs(6));
     if from < now {
         return Err(ApiError::parameter("from", "a choice cannot hold for the past"));
     }
     if from > now + FURTHEST {
         return Err(ApiError::parameter("from", "from is more than a year ahead"));
     }
-    Ok(from)
+    Ok(Chosen {
+        by: exchange.actor(),
+        at: now,
+        from,
+    })
 }

@@ -4,11 +4,14 @@
 //! no role yet. What a page's form sends goes through the same code as the interface for programs; then the browser is
 //! led back to a page. [`outcomes`] turns refusals into pages, and leads whoever is not signed in to where one signs in.
 
+pub(crate) mod access_log;
 pub(crate) mod alert;
 pub(crate) mod assets;
+pub(crate) mod break_glass;
 mod form;
 pub(crate) mod home;
 pub(crate) mod password;
+pub(crate) mod patient;
 pub(crate) mod role;
 pub(crate) mod sign_in;
 #[cfg(test)]
@@ -17,4 +20,4 @@ mod view;
 pub(crate) mod worklist;
 
 pub(crate) use form::{Form, form_token};
-pub(crate) use view::outcomes;
+pub(crate) use view::{Assets, Who, outcomes, page};

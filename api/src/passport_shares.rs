@@ -17,7 +17,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::PatientId;
-use homeward_store::shares::{NewShare, Share, add_share, shares_of};
+use homeward_store::shares::{NewShare, SharedSummary, add_share, shares_of};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ pub(crate) struct Made {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Listed {
     patient: PatientId,
-    shares: Vec<Share>,
+    shares: Vec<SharedSummary>,
 }
 
 pub(crate) async fn post(

@@ -36,7 +36,9 @@ use crate::error::{ApiError, Problem};
 use crate::request::{Body, Path};
 use crate::routes::App;
 use crate::sign_in::Visit;
-use summary::Summary;
+
+pub(crate) use page::{Section, sections};
+pub(crate) use summary::Summary;
 
 /// The longest of what a reader says of themselves, in characters.
 const LONGEST: usize = 100;

@@ -22,20 +22,13 @@ use disclosure::{Figures, SMALLEST_GROUP, SUPPRESSED, age_band, figures};
 /// while nobody else can write to it.
 pub const MOST_PATIENTS: usize = 100_000;
 
-/// What is exported: all that is a number. How awake somebody is has letters, of which there is no mean.
-pub const METRICS: [Metric; 11] = [
-    Metric::HeartRate,
-    Metric::Spo2,
-    Metric::RespiratoryRate,
-    Metric::BodyTemperature,
-    Metric::Systolic,
-    Metric::Diastolic,
-    Metric::Glucose,
-    Metric::Steps,
-    Metric::BodyWeight,
-    Metric::SupplementalOxygen,
-    Metric::IrregularPulse,
-];
+/// The numbers of what is exported: of all that is a number. How awake somebody is has letters, of which there is no mean.
+fn metrics() -> Vec<i16> {
+    let numbers = Metric::ALL
+        .into_iter()
+        .filter(|metric| *metric != Metric::Consciousness);
+    numbers.map(Metric::code).collect()
+}
 
 /// From when until before when.
 pub type Window = (DateTime<Utc>, DateTime<Utc>);
@@ -101,7 +94,7 @@ pub async fn cohort(
         to,
         now,
         now - GOOD_FOR,
-        &METRICS.map(Metric::code)[..],
+        &metrics(),
         MOST_PATIENTS as i64 + 1
     )
     .fetch_all(connection)
@@ -140,7 +133,7 @@ pub async fn means_of(
          WHERE patient_id = ANY ($1) AND metric = ANY ($2) AND time >= $3 AND time < $4 AND NOT entered_in_error
          GROUP BY 1, 2"#,
         &numbers(subjects),
-        &METRICS.map(Metric::code)[..],
+        &metrics(),
         from,
         to
     )
@@ -276,7 +269,7 @@ pub async fn days_of(
              lowest AS "lowest!", highest AS "highest!"
          FROM daily ORDER BY patient_id, metric, date"#,
         &patients.iter().map(|patient| patient.0).collect::<Vec<_>>(),
-        &METRICS.map(Metric::code)[..],
+        &metrics(),
         from,
         to
     )

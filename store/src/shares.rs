@@ -39,7 +39,7 @@ pub struct NewShare<'a> {
 
 /// A share, without what opens it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Share {
+pub struct SharedSummary {
     /// Its number.
     pub id: i64,
     /// Who made it.
@@ -89,9 +89,9 @@ pub async fn shares_of(
     share: Option<i64>,
     now: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<Share>, Error> {
+) -> Result<Vec<SharedSummary>, Error> {
     sqlx::query_as!(
-        Share,
+        SharedSummary,
         r#"SELECT passport_share_id AS id, made_by, made_at, expires_at, revoked_at, uses, last_used_at, wrong_codes,
              revoked_at IS NULL AND expires_at > $3 AND wrong_codes < most_wrong_codes AS "open!"
          FROM passport_share WHERE patient_id = $1 AND ($2::bigint IS NULL OR passport_share_id = $2)

@@ -8,8 +8,10 @@ use serde_json::json;
 
 use crate::harness::*;
 
-const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools-npm");
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser");
+/// Where the browser's driver is.
+pub(crate) const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools-npm");
+/// What the browser does.
+pub(crate) const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser");
 
 const PASSWORD: &str = "a password of the nurse";
 

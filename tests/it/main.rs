@@ -33,6 +33,7 @@ mod plans;
 mod publishing;
 mod replay;
 mod research;
+mod shared_summary;
 mod smoke;
 mod stopping;
 mod subscribing;

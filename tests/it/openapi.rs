@@ -24,7 +24,7 @@ struct Furnished {
     administrator: String,
     officer: String,
     patient: String,
-    /// Where schemathesis finds the numbers of a patient, an alert, a device and a task.
+    /// Where schemathesis finds the numbers of a patient, an alert, a device, a task, an organisation and a share.
     config: tempfile::NamedTempFile,
 }
 
@@ -62,9 +62,19 @@ async fn furnish(server: &Server) -> Furnished {
         let answer = server.send(Method::POST, &path, &headers, &body).await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
+    let hospital = [
+        "organisation",
+        "add",
+        "--kind",
+        "hospital",
+        "--name",
+        "St Example",
+    ];
+    let hospital = server.cli(&hospital).await["organisation_id"].clone();
     let config = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     let known = format!(
-        "[parameters]\n\"path.patient\" = {patient}\n\"path.alert\" = 1\n\"path.device\" = {}\n\"path.task\" = 1\n",
+        "[parameters]\n\"path.patient\" = {patient}\n\"path.alert\" = 1\n\"path.device\" = {}\n\"path.task\" = 1\n\
+         \"path.organisation\" = {hospital}\n\"path.share\" = 1\n",
         device.id
     );
     std::fs::write(config.path(), known).unwrap();
@@ -79,7 +89,7 @@ async fn furnish(server: &Server) -> Furnished {
 }
 
 /// A token of the patient. Programs get none such; people who sign in act so.
-async fn own_token(pool: &homeward_store::PgPool, patient: PatientId, token: &str) -> String {
+pub(crate) async fn own_token(pool: &homeward_store::PgPool, patient: PatientId, token: &str) -> String {
     let new = NewRole {
         account: None,
         role: Role::Patient,

@@ -23,9 +23,7 @@ mod tests;
 pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, Origin, pass};
 pub(crate) use idempotency::ShownOnce;
-#[cfg(test)]
-pub(crate) use may::does;
-pub(crate) use may::{Decide, may};
+pub(crate) use may::{Decide, does, may};
 pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;
 pub(crate) use session::{CSRF_HEADER, SESSION_COOKIE, from_our_page, secret_of, session_of};

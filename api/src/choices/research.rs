@@ -8,11 +8,11 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
-use homeward_store::choices::{Chosen, ResearchSource, choose_research};
+use homeward_store::choices::{ResearchSource, choose_research};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{View, holds_from, view};
+use super::{View, chosen, view};
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
@@ -33,15 +33,10 @@ pub(crate) async fn put(
     Body(asked): Body<Asked>,
 ) -> Result<Json<View>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let now = exchange.now();
-    let chosen = Chosen {
-        by: exchange.actor(),
-        at: now,
-        from: holds_from(asked.from, now)?,
-    };
+    let chosen = chosen(&exchange, asked.from)?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let source = ResearchSource::Patient;
     choose_research(&mut connection, &[patient], source, asked.opted_out, chosen).await?;
-    view(&mut connection, patient, now).await.map(Json)
+    view(&mut connection, patient, exchange.now()).await.map(Json)
 }

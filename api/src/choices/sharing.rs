@@ -8,11 +8,11 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
-use homeward_store::choices::{Chosen, choose_sharing, organisation_exists};
+use homeward_store::choices::{choose_sharing, organisation_exists};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{View, holds_from, view};
+use super::{View, chosen, view};
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
@@ -34,12 +34,7 @@ pub(crate) async fn put(
 ) -> Result<Json<View>, ApiError> {
     let patient: PatientId = path.value("patient")?;
     let organisation: i64 = path.value("organisation")?;
-    let now = exchange.now();
-    let chosen = Chosen {
-        by: exchange.actor(),
-        at: now,
-        from: holds_from(asked.from, now)?,
-    };
+    let chosen = chosen(&exchange, asked.from)?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     if !organisation_exists(&mut connection, organisation).await? {
@@ -47,5 +42,5 @@ pub(crate) async fn put(
         return Err(ApiError::NotFound(detail));
     }
     choose_sharing(&mut connection, patient, organisation, asked.shared, chosen).await?;
-    view(&mut connection, patient, now).await.map(Json)
+    view(&mut connection, patient, exchange.now()).await.map(Json)
 }

@@ -29,6 +29,11 @@ impl Form {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// One into which nothing was typed yet.
+    pub(crate) fn empty() -> Form {
+        Form(BTreeMap::new())
+    }
+
     fn parse(bytes: &[u8]) -> Form {
         Form(form_urlencoded::parse(bytes).into_owned().collect())
     }

@@ -11,9 +11,13 @@ pub(crate) async fn get(signed_in: SignedIn) -> Response {
     if session.first_password {
         return see("/password");
     }
-    see(match session.acts_as.as_ref().map(|role| role.role) {
-        None => "/role",
-        Some(Role::PrivacyOfficer | Role::Administrator) => "/role",
-        Some(_) => "/worklist",
-    })
+    let Some(acts_as) = &session.acts_as else {
+        return see("/role");
+    };
+    match (acts_as.role, acts_as.patient) {
+        (Role::Patient, Some(patient)) => see(&format!("/patients/{patient}")),
+        (Role::PrivacyOfficer, _) => see("/break-glass"),
+        (Role::Administrator, _) => see("/role"),
+        _ => see("/worklist"),
+    }
 }

@@ -1,8 +1,11 @@
 use axum::http::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
+use chrono::TimeDelta;
+use homeward_record::{Metric, PatientId};
 use homeward_store::access::{Role, default_team};
+use homeward_store::admin::add_organisation;
 
-use crate::testing::{Answer, PASSWORD, TestApp};
+use crate::testing::{Answer, PASSWORD, TestApp, now};
 
 /// A browser that shows pages and sends forms.
 struct Browser<'a> {
@@ -188,4 +191,145 @@ async fn what_pages_load_stays_in_caches_and_comes_compressed() {
     assert_eq!(status.0["content-encoding"], "br");
     assert!(status.1 < 60_000, "{} bytes", status.1);
     assert_eq!(app.send(Request::get("/assets/nothing.css")).await.status, 404);
+}
+
+/// A browser in which somebody has signed in, in their one role.
+async fn signed_in<'a>(
+    app: &'a TestApp,
+    name: &str,
+    role: Role,
+    of: (Option<i64>, Option<PatientId>),
+) -> Browser<'a> {
+    let account = app.add_account(name).await;
+    app.grant(account, role, of.0, of.1).await;
+    let mut browser = Browser {
+        app,
+        cookie: String::new(),
+    };
+    let form = format!("name={name}&password={}", PASSWORD.replace(' ', "+"));
+    assert_eq!(location(&browser.post("/sign-in", &form).await), "/");
+    browser
+}
+
+#[tokio::test]
+async fn what_a_nurse_writes_the_patient_reads_and_sees_that_she_looked() {
+    let app = TestApp::start().await;
+    let team = default_team(&mut *app.connection().await).await.unwrap();
+    let patient = app.add_patient().await;
+    let device = app.add_device(patient).await;
+    app.store(
+        patient,
+        device,
+        &[(Metric::HeartRate, now() - TimeDelta::hours(1), 72.0)],
+    )
+    .await;
+    let mut nurse = signed_in(&app, "mei.ng", Role::CareTeamMember, (Some(team), None)).await;
+    let page = nurse.get("/patients/1001").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for text in [
+        "your team looks after the patient",
+        "Heart rate",
+        "Ada Simulated",
+        "Write a note",
+    ] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let note = format!("csrf_token={}&text=Called%3A+%3Cb%3Efeels+well", token(&page));
+    assert_eq!(
+        location(&nurse.post("/patients/1001/notes", &note).await),
+        "/patients/1001"
+    );
+    assert_eq!(nurse.get("/patients/7777").await.status, 404);
+
+    let ada = signed_in(&app, "ada", Role::Patient, (None, Some(patient))).await;
+    assert_eq!(location(&ada.get("/").await), "/patients/1001");
+    let own = ada.get("/patients/1001").await;
+    assert!(own.body.contains("this is your own record"), "{}", own.body);
+    // As text, whatever it was that was typed.
+    assert!(own.body.contains("Called: &#60;b&#62;feels well"), "{}", own.body);
+    assert!(!own.body.contains("Write a note"));
+    let log = ada.get("/patients/1001/access-log").await;
+    assert!(
+        log.body
+            .contains("Mei Ng (care team, Community care team) looked at your readings"),
+        "{}",
+        log.body
+    );
+    assert!(log.body.contains("wrote a note about you"), "{}", log.body);
+}
+
+#[tokio::test]
+async fn who_breaks_the_glass_is_seen_by_the_privacy_officer() {
+    let app = TestApp::start().await;
+    let mut connection = app.connection().await;
+    let others = add_organisation(&mut connection, "care_team", "South")
+        .await
+        .unwrap();
+    let team = default_team(&mut connection).await.unwrap();
+    drop(connection);
+    let patient = app.add_patient_of(None, Some(others)).await;
+    let number: String = sqlx::query_scalar("SELECT nhs_number FROM patient")
+        .fetch_one(app.pool())
+        .await
+        .unwrap();
+    let mut nurse = signed_in(&app, "mei.ng", Role::CareTeamMember, (Some(team), None)).await;
+    let path = format!("/patients/{patient}");
+    assert_eq!(nurse.get(&path).await.status, 404);
+    let page = nurse.get("/break-glass/open").await;
+    let csrf = token(&page).to_owned();
+    for (form, told) in [
+        (
+            format!("nhs_number={number}&born=1970-01-01&reason=because"),
+            "say why you need to see the record",
+        ),
+        (
+            format!("nhs_number={number}&born=1970-01-02&reason=Found+collapsed"),
+            "there is no patient with this number",
+        ),
+        (
+            format!("nhs_number={number}&born=&reason=Found+collapsed"),
+            "Type the date of birth",
+        ),
+    ] {
+        let answer = nurse
+            .post("/break-glass/open", &format!("csrf_token={csrf}&{form}"))
+            .await;
+        assert_eq!(answer.status, 422, "{}", answer.body);
+        // What was typed stays.
+        assert!(
+            answer.body.contains(told) && answer.body.contains(&number),
+            "{}",
+            answer.body
+        );
+    }
+    let form =
+        format!("csrf_token={csrf}&nhs_number={number}&born=1970-01-01&reason=Found+collapsed%2C+no+team");
+    assert_eq!(location(&nurse.post("/break-glass/open", &form).await), path);
+    let seen = nurse.get(&path).await;
+    assert!(
+        seen.body.contains("you stated a reason") && !seen.body.contains("Write a note"),
+        "{}",
+        seen.body
+    );
+
+    let mut officer = signed_in(&app, "officer", Role::PrivacyOfficer, (None, None)).await;
+    assert_eq!(location(&officer.get("/").await), "/break-glass");
+    let list = officer.get("/break-glass").await;
+    assert!(
+        list.body.contains("Found collapsed, no team") && list.body.contains("Mei Ng"),
+        "{}",
+        list.body
+    );
+    let form = format!("csrf_token={}&finding=Justified", token(&list));
+    assert_eq!(
+        location(&officer.post("/break-glass/1/review", &form).await),
+        "/break-glass"
+    );
+    assert!(
+        officer
+            .get("/break-glass")
+            .await
+            .body
+            .contains("Mei Ng: Justified")
+    );
 }

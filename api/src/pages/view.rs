@@ -21,13 +21,13 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Who is looking, at the head of a page.
-pub(super) struct Who {
+pub(crate) struct Who {
     /// The person's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// In which role and where, in words.
-    pub(super) role: String,
+    pub(crate) role: String,
     /// What forms have to bring along.
-    pub(super) csrf_token: String,
+    pub(crate) csrf_token: String,
 }
 
 impl Who {
@@ -56,13 +56,13 @@ impl Who {
 }
 
 /// The paths of what pages load.
-pub(super) struct Assets {
-    pub(super) styles: String,
-    pub(super) worklist: String,
+pub(crate) struct Assets {
+    pub(crate) styles: String,
+    pub(crate) worklist: String,
 }
 
 impl Assets {
-    pub(super) fn here() -> Assets {
+    pub(crate) fn here() -> Assets {
         Assets {
             styles: assets::path_of("homeward.css"),
             worklist: assets::path_of("worklist.js"),
@@ -71,7 +71,7 @@ impl Assets {
 }
 
 /// Answers with a page.
-pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use homeward_record::PatientId;
-use homeward_store::shares::{Share, revoke_share, shares_of};
+use homeward_store::shares::{SharedSummary, revoke_share, shares_of};
 
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
@@ -14,7 +14,7 @@ pub(crate) async fn delete(
     exchange: Exchange,
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
-) -> Result<Json<Share>, ApiError> {
+) -> Result<Json<SharedSummary>, ApiError> {
     let patient: PatientId = path.value("patient")?;
     let share: i64 = path.value("share")?;
     let now = exchange.now();

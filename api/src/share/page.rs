@@ -1,24 +1,27 @@
 //! The pages: without scripts, and nothing of them stays anywhere.
 
 use askama::Template;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use homeward_alerts::summary::blood_pressure::HomeCourse;
 use homeward_alerts::summary::news2::News2Score;
 
 use super::summary::Summary;
 use crate::glucose_summary;
-use crate::sign_in::random_text;
+use crate::pages::{Assets, Who, page};
+
+/// What other pages have and scripts: nothing runs on these.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
 
 /// Asks for the code, and who is asking.
 #[derive(Template)]
 #[template(path = "share/ask.html")]
 struct Ask<'a> {
-    nonce: &'a str,
+    assets: Assets,
+    who: Option<Who>,
     /// What was wrong with the last try.
     wrong: Option<&'a str>,
 }
@@ -27,7 +30,8 @@ struct Ask<'a> {
 #[derive(Template)]
 #[template(path = "share/message.html")]
 struct Message<'a> {
-    nonce: &'a str,
+    assets: Assets,
+    who: Option<Who>,
     title: &'a str,
     text: &'a str,
 }
@@ -35,7 +39,8 @@ struct Message<'a> {
 #[derive(Template)]
 #[template(path = "share/summary.html")]
 struct Shown<'a> {
-    nonce: &'a str,
+    assets: Assets,
+    who: Option<Who>,
     name: &'a str,
     as_of: String,
     sections: Vec<Section>,
@@ -43,22 +48,27 @@ struct Shown<'a> {
 
 /// A part of the summary: a table of what and how much, and sentences.
 #[derive(Default)]
-struct Section {
-    title: &'static str,
-    rows: Vec<Row>,
-    notes: Vec<String>,
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) notes: Vec<String>,
 }
 
-struct Row {
-    what: String,
-    value: String,
-    when: String,
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) value: String,
+    pub(crate) when: String,
 }
 
 pub(super) fn ask(status: StatusCode, wrong: Option<&str>) -> Response {
-    let nonce = random_text();
-    let page = Ask { nonce: &nonce, wrong };
-    answer(status, &nonce, &page)
+    answer(
+        status,
+        &Ask {
+            assets: Assets::here(),
+            who: None,
+            wrong,
+        },
+    )
 }
 
 pub(super) fn gone() -> Response {
@@ -72,58 +82,42 @@ pub(super) fn failed(status: StatusCode, text: &str) -> Response {
 }
 
 fn message(status: StatusCode, title: &str, text: &str) -> Response {
-    let nonce = random_text();
-    let page = Message {
-        nonce: &nonce,
-        title,
-        text,
-    };
-    answer(status, &nonce, &page)
+    answer(
+        status,
+        &Message {
+            assets: Assets::here(),
+            who: None,
+            title,
+            text,
+        },
+    )
 }
 
 pub(super) fn summary(summary: &Summary) -> Response {
-    let nonce = random_text();
-    let page = Shown {
-        nonce: &nonce,
-        name: &summary.patient.name,
-        as_of: time(summary.as_of),
-        sections: sections(summary),
-    };
-    answer(StatusCode::OK, &nonce, &page)
+    answer(
+        StatusCode::OK,
+        &Shown {
+            assets: Assets::here(),
+            who: None,
+            name: &summary.patient.name,
+            as_of: time(summary.as_of),
+            sections: sections(summary),
+        },
+    )
 }
 
-/// A page that no cache keeps, no search engine lists and no other page frames, and on which nothing runs and nothing is
-/// loaded. (With `no-referrer` browsers would not say either that a form is from here.)
-fn answer(status: StatusCode, nonce: &str, page: &impl Template) -> Response {
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    let policy = HeaderValue::try_from(policy).expect("the nonce is of letters and digits");
-    let fixed = |text| HeaderValue::from_static(text);
-    let headers = [
-        (CONTENT_TYPE, fixed("text/html; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, policy),
-        (CACHE_CONTROL, fixed("no-store")),
-        (REFERRER_POLICY, fixed("same-origin")),
-        (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
-        (
-            HeaderName::from_static("x-robots-tag"),
-            fixed("noindex, nofollow"),
-        ),
-    ];
-    match page.render() {
-        Ok(html) => (status, headers, html).into_response(),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a page could not be written"
-            );
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+/// A page like all others, on which nothing runs and which no search engine lists.
+fn answer(status: StatusCode, template: &impl Template) -> Response {
+    let mut response = page(status, template);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let robots = HeaderName::from_static("x-robots-tag");
+    headers.insert(robots, HeaderValue::from_static("noindex, nofollow"));
+    response
 }
 
-fn sections(summary: &Summary) -> Vec<Section> {
+/// The parts of a summary.
+pub(crate) fn sections(summary: &Summary) -> Vec<Section> {
     let sections = [
         Some(person(summary)),
         Some(alerts(summary)),

@@ -27,59 +27,59 @@ const LATEST_DAYS: TimeDelta = TimeDelta::days(90);
 const MOST_ALERTS: i64 = 50;
 
 #[derive(Serialize)]
-pub(super) struct Summary {
-    pub(super) as_of: DateTime<Utc>,
-    pub(super) patient: Patient,
+pub(crate) struct Summary {
+    pub(crate) as_of: DateTime<Utc>,
+    pub(crate) patient: Patient,
     /// The titles of programmes.
-    pub(super) programmes: Vec<String>,
+    pub(crate) programmes: Vec<String>,
     /// The latest raised first.
-    pub(super) open_alerts: Vec<OpenAlert>,
-    pub(super) latest: Vec<Latest>,
+    pub(crate) open_alerts: Vec<OpenAlert>,
+    pub(crate) latest: Vec<Latest>,
     /// Null where nothing of the kind was measured; so are the two after it.
-    pub(super) glucose: Option<glucose_summary::Summary>,
-    pub(super) blood_pressure: Option<blood_pressure_summary::Summary>,
-    pub(super) news2: Option<news2::Summary>,
-    pub(super) devices: Vec<Device>,
+    pub(crate) glucose: Option<glucose_summary::Summary>,
+    pub(crate) blood_pressure: Option<blood_pressure_summary::Summary>,
+    pub(crate) news2: Option<news2::Summary>,
+    pub(crate) devices: Vec<Device>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Patient {
-    pub(super) nhs_number: String,
-    pub(super) name: String,
-    pub(super) born: NaiveDate,
-    pub(super) age: u32,
+pub(crate) struct Patient {
+    pub(crate) nhs_number: String,
+    pub(crate) name: String,
+    pub(crate) born: NaiveDate,
+    pub(crate) age: u32,
     /// The practice where the patient is registered.
-    pub(super) practice: Option<String>,
+    pub(crate) practice: Option<String>,
 }
 
 #[derive(Serialize)]
-pub(super) struct OpenAlert {
-    pub(super) severity: String,
-    pub(super) text: String,
-    pub(super) since: DateTime<Utc>,
+pub(crate) struct OpenAlert {
+    pub(crate) severity: String,
+    pub(crate) text: String,
+    pub(crate) since: DateTime<Utc>,
 }
 
 /// The latest reading of a metric.
 #[derive(Serialize)]
-pub(super) struct Latest {
-    pub(super) metric: Metric,
-    pub(super) value: f64,
-    pub(super) unit: &'static str,
-    pub(super) at: DateTime<Utc>,
+pub(crate) struct Latest {
+    pub(crate) metric: Metric,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) at: DateTime<Utc>,
     /// The same as one says it: what, and how much.
     #[serde(skip)]
-    pub(super) words: (&'static str, String),
+    pub(crate) words: (&'static str, String),
 }
 
 #[derive(Serialize)]
-pub(super) struct Device {
-    pub(super) id: DeviceId,
-    pub(super) kind: String,
+pub(crate) struct Device {
+    pub(crate) id: DeviceId,
+    pub(crate) kind: String,
 }
 
 impl Summary {
     /// The summary of a patient; `None` where the transaction sees no such patient.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         connection: &mut PgConnection,
         patient: PatientId,
         now: DateTime<Utc>,

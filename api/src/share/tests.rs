@@ -131,15 +131,10 @@ async fn whoever_has_the_link_and_the_code_sees_the_summary_and_the_patient_sees
         assert_eq!(answer.headers["x-robots-tag"], "noindex, nofollow");
         assert_eq!(answer.headers["referrer-policy"], "same-origin");
         let policy = answer.headers["content-security-policy"].to_str().unwrap();
-        let nonce = policy
-            .split("'nonce-")
-            .nth(1)
-            .unwrap()
-            .split('\'')
-            .next()
-            .unwrap();
-        assert!(policy.starts_with("default-src 'none';"), "{policy}");
-        assert!(answer.body.contains(&format!("<style nonce=\"{nonce}\">")));
+        assert!(
+            policy.starts_with("default-src 'none';") && !policy.contains("script"),
+            "{policy}"
+        );
         assert!(!answer.body.contains("<script") && !answer.body.contains("style=\""));
     }
 
@@ -219,15 +214,7 @@ async fn whatever_link_leads_nowhere_gets_one_answer() {
     let page = ward.fill_in(&unknown, &ward.code).await;
     let program = ward.ask(&unknown, &ward.code).await;
     assert_eq!((page.status.as_u16(), program.status.as_u16()), (404, 404));
-    // The nonce of the styles is another one each time.
-    let text = |answer: &Answer| {
-        let (before, rest) = answer.body.split_once("nonce=\"").unwrap_or((&answer.body, ""));
-        format!(
-            "{} {before} {}",
-            answer.status,
-            rest.split_once('"').unwrap_or_default().1
-        )
-    };
+    let text = |answer: &Answer| format!("{} {}", answer.status, answer.body);
     let closed = async |ward: &Ward| {
         assert_eq!(text(&ward.fill_in(&ward.path(), &ward.code).await), text(&page));
         assert_eq!(text(&ward.fill_in(&ward.path(), "1").await), text(&page));

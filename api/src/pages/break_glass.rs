@@ -1,0 +1,129 @@
+//! `GET /break-glass`: what was opened without a relationship, for the privacy officer; `POST /break-glass/{break_glass}/review`
+//! says what was found. `GET /break-glass/open` is where a clinician opens a record so; `POST` does it.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use homeward_store::break_glass::{BreakGlass, list, review};
+
+use super::form::Form;
+use super::view::{Assets, Who, page, see};
+use crate::access::Exchange;
+use crate::alerts::act::{TEXT_LENGTH, text};
+use crate::break_glass::{Asked, open};
+use crate::error::ApiError;
+use crate::request::Path;
+
+/// The most that is listed.
+const MOST: i64 = 200;
+
+#[derive(Template)]
+#[template(path = "pages/break_glass.html")]
+struct Listed {
+    assets: Assets,
+    who: Option<Who>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    id: i64,
+    who: String,
+    patient: String,
+    reason: String,
+    when: String,
+    /// What a privacy officer found, if one has looked into it.
+    finding: Option<String>,
+}
+
+pub(crate) async fn get(exchange: Exchange) -> Result<Response, ApiError> {
+    let broken = list(&mut *exchange.connection().await, MOST).await?;
+    exchange.note_patients(broken.iter().map(|one| one.patient));
+    let template = Listed {
+        assets: Assets::here(),
+        who: Who::of(&exchange),
+        rows: broken.into_iter().map(row).collect(),
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+fn row(broken: BreakGlass) -> Row {
+    Row {
+        id: broken.id,
+        who: match &broken.organisation {
+            Some(organisation) => format!("{}, {organisation}", broken.by),
+            None => broken.by.clone(),
+        },
+        patient: format!("no. {}", broken.patient),
+        reason: broken.reason,
+        when: broken.begun_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        finding: broken
+            .reviewed_by
+            .map(|by| format!("{}: {}", by, broken.finding.unwrap_or_default())),
+    }
+}
+
+pub(crate) async fn found(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
+    let id: i64 = path.value("break_glass")?;
+    let finding = text("finding", form.text("finding"), TEXT_LENGTH)?;
+    let by = (exchange.actor(), finding.as_str());
+    let reviewed = review(&mut *exchange.connection().await, id, by, exchange.now()).await?;
+    let reviewed = reviewed.ok_or_else(|| ApiError::NotFound(format!("there is no break-glass {id}")))?;
+    exchange.note_patients([reviewed.patient]);
+    exchange.note_reason(&finding);
+    Ok(see("/break-glass"))
+}
+
+#[derive(Template)]
+#[template(path = "pages/open.html")]
+struct Open<'a> {
+    assets: Assets,
+    who: Option<Who>,
+    wrong: Option<String>,
+    number: &'a str,
+    born: &'a str,
+    reason: &'a str,
+}
+
+pub(crate) async fn ask(exchange: Exchange) -> Response {
+    show(&exchange, StatusCode::OK, &Form::empty(), None)
+}
+
+pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, ApiError> {
+    let born = form.text("born").parse();
+    let asked = match born {
+        Ok(born) => Asked {
+            nhs_number: form.text("nhs_number").to_owned(),
+            born,
+            reason: form.text("reason").to_owned(),
+        },
+        Err(_) => {
+            let wrong = "Type the date of birth as year, month and day".to_owned();
+            return Ok(show(
+                &exchange,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &form,
+                Some(wrong),
+            ));
+        }
+    };
+    match open(&exchange, &asked).await {
+        Ok(broken) => Ok(see(&format!("/patients/{}", broken.patient))),
+        Err(error @ (ApiError::Parameter { .. } | ApiError::NotFound(_))) => {
+            let wrong = Some(error.to_string());
+            Ok(show(&exchange, StatusCode::UNPROCESSABLE_ENTITY, &form, wrong))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn show(exchange: &Exchange, status: StatusCode, form: &Form, wrong: Option<String>) -> Response {
+    let template = Open {
+        assets: Assets::here(),
+        who: Who::of(exchange),
+        wrong,
+        number: form.text("nhs_number"),
+        born: form.text("born"),
+        reason: form.text("reason"),
+    };
+    page(status, &template)
+}
