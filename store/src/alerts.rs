@@ -168,6 +168,15 @@ pub async fn find_episode(
     Ok(load_episodes(connection, &[episode.0]).await?.pop())
 }
 
+/// Those of some episodes that there are, the latest raised first.
+pub async fn find_episodes(
+    connection: &mut PgConnection,
+    episodes: &[EpisodeId],
+) -> Result<Vec<Episode>, Error> {
+    let ids: Vec<i64> = episodes.iter().map(|episode| episode.0).collect();
+    load_episodes(connection, &ids).await
+}
+
 /// Lists episodes in the order of the filter.
 pub async fn list_episodes(
     connection: &mut PgConnection,

@@ -22,6 +22,7 @@ pub mod choices;
 pub mod corrections;
 pub mod devices;
 pub mod episodes;
+pub mod exports;
 pub mod history;
 pub mod idempotency;
 pub mod notes;

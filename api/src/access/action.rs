@@ -29,6 +29,8 @@ pub(crate) enum Action {
     ReadProvenance,
     /// Reads the whole record, to hand it on.
     ReadEverything,
+    /// Takes the records of many patients along.
+    Export,
     /// Reads readings, trends and summaries.
     ReadReadings,
     /// Counts patients by programme, and names none.
@@ -75,7 +77,7 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 30] = [
+    pub(crate) const ALL: [Action; 31] = [
         Action::FindPatients,
         Action::ManagePatients,
         Action::EndEnrolments,
@@ -89,6 +91,7 @@ impl Action {
         Action::ReadDeviceMetrics,
         Action::ReadProvenance,
         Action::ReadEverything,
+        Action::Export,
         Action::ReadFlags,
         Action::ReadReadings,
         Action::ReadOverview,
@@ -124,6 +127,7 @@ impl Action {
             Action::ReadDeviceMetrics => "read_device_metrics",
             Action::ReadProvenance => "read_provenance",
             Action::ReadEverything => "read_everything",
+            Action::Export => "export",
             Action::ReadFlags => "read_flags",
             Action::ReadReadings => "read_readings",
             Action::ReadOverview => "read_overview",
@@ -147,7 +151,8 @@ impl Action {
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {
-            Action::FindPatients | Action::ReadPatient => ("Patient", false),
+            // Of each type of an export, its own scope is asked for too.
+            Action::FindPatients | Action::ReadPatient | Action::Export => ("Patient", false),
             Action::ManagePatients | Action::EndEnrolments => ("Patient", true),
             Action::ManageDevices => ("Device", true),
             Action::ReadNotes => ("DocumentReference", false),
@@ -222,6 +227,10 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "read_everything" => (
             "took a copy of your whole record",
             "take a copy of your whole record",
+        ),
+        "export" => (
+            "took a copy of your record along with those of others",
+            "take a copy of your record along with those of others",
         ),
         "read_flags" => ("looked at your alerts", "look at your alerts"),
         "read_readings" => ("looked at your readings", "look at your readings"),

@@ -81,6 +81,11 @@ impl Exchange {
         })
     }
 
+    /// Whether the caller's role does such things, and the scopes include them.
+    pub(crate) fn includes(&self, action: Action) -> bool {
+        (self.0.decide)(&self.0.principal, action, None).is_ok()
+    }
+
     /// Notes whose record the answer is about, where the path does not say.
     pub(crate) fn note_patients(&self, patients: impl IntoIterator<Item = PatientId>) {
         self.noted().patients.extend(patients);

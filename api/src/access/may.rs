@@ -36,6 +36,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         | Action::ReadAlerts
         | Action::ReadFlags
         | Action::ReadChoices => !matches!(role, PrivacyOfficer | Administrator),
+        Action::Export => matches!(role, CareTeamLead | GpClinician | GpManager | Integrator),
         Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
         Action::EnterReadings
         | Action::CorrectReadings

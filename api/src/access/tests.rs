@@ -21,7 +21,7 @@ use crate::testing::{TestApp, at, now};
 
 /// Who may use which route: a letter for each role of [`Role::ALL`] that may, a dot for each that may not. Patient,
 /// care team Member and Lead, GP Clinician and Manager, privacy Officer, Administrator, Integrator.
-const TABLE: [(&str, &str, &str); 83] = [
+const TABLE: [(&str, &str, &str); 88] = [
     ("GET", "/api/v1/patients", "PMLCG.AI"),
     ("POST", "/api/v1/patients", "......A."),
     ("GET", "/api/v1/patients/{patient}", "PMLCG.AI"),
@@ -107,6 +107,11 @@ const TABLE: [(&str, &str, &str); 83] = [
     ("GET", "/api/v1/break-glass", ".....O.."),
     ("POST", "/api/v1/break-glass/{break_glass}/review", ".....O.."),
     ("GET", "/fhir/R4/Patient", "PMLCG.AI"),
+    ("GET", "/fhir/R4/Patient/$export", "..LCG..I"),
+    ("GET", "/fhir/R4/Group/{group}/$export", "..LCG..I"),
+    ("GET", "/fhir/R4/$export-status/{export}", "..LCG..I"),
+    ("DELETE", "/fhir/R4/$export-status/{export}", "..LCG..I"),
+    ("GET", "/fhir/R4/$export-file/{export}/{type}", "..LCG..I"),
     ("GET", "/fhir/R4/Patient/{patient}", "PMLCG.AI"),
     ("GET", "/fhir/R4/Patient/{patient}/$everything", "PMLCG..I"),
     ("GET", "/fhir/R4/Observation", "PMLCG..I"),
@@ -237,14 +242,16 @@ fn filled(path: &str, patient: i64, alert: i64) -> String {
         .replace("{type}", "heart_rate")
         .replace("{code}", "glucose-very-low")
         .replace("{break_glass}", "1")
+        .replace("{group}", "101")
+        .replace("{export}", "1")
         .replace("{organisation}", "1")
         .replace("{task}", "1")
         .replace("{team}", "103")
 }
 
-/// Whether nobody was refused. What may be missing are a body, a version, a break-glass to review, or a task.
+/// Whether nobody was refused. What may be missing are a body, a version, a break-glass to review, a task, or an export.
 fn was_let_in(status: StatusCode, path: &str) -> bool {
-    let of_nothing = path.ends_with("/review") || path.contains("/tasks/1");
+    let of_nothing = path.ends_with("/review") || path.contains("/tasks/1") || path.contains("/$export-");
     status.is_success()
         || status == StatusCode::SEE_OTHER
         || status == StatusCode::BAD_REQUEST

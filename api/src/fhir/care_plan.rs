@@ -7,6 +7,7 @@ use homeward_record::PatientId;
 use homeward_record::fhir::{self, PlannedRule};
 use homeward_store::plans::{PlanVersion, load_versions};
 use serde_json::Value as Json;
+use sqlx::PgConnection;
 
 use super::answer::{Found, Resource, no_such, page};
 use super::parameters::Search;
@@ -44,8 +45,17 @@ pub(crate) async fn search(
 
 /// The CarePlan of a patient who has, or had, a plan.
 pub(super) async fn load(exchange: &Exchange, patient: PatientId) -> Result<Option<Json>, ApiError> {
-    let versions = load_versions(&mut *exchange.connection().await, patient, None).await?;
-    Ok(resource(patient, &versions, exchange.now()))
+    of(&mut *exchange.connection().await, patient, exchange.now()).await
+}
+
+/// The same, as it stands at a time.
+pub(super) async fn of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<Json>, ApiError> {
+    let versions = load_versions(connection, patient, None).await?;
+    Ok(resource(patient, &versions, now))
 }
 
 fn resource(

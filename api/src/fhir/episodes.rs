@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use homeward_record::fhir::{self, EpisodeAction, EpisodeState, ObservationId, Urgency};
 use homeward_record::{DeviceId, EpisodeId, Metric, PatientId};
 use homeward_store::alerts::{
-    Episode, EpisodeFilter, EpisodeStatus, Transition, find_episode, list_episodes, transitions_of_each,
+    Episode, EpisodeFilter, EpisodeStatus, Transition, find_episode, find_episodes, list_episodes,
+    transitions_of_each,
 };
 use homeward_store::history::StoredReading;
 use homeward_store::observations::readings_at;
@@ -101,6 +102,26 @@ pub(super) async fn issues_of(
 ) -> Result<Vec<Json>, ApiError> {
     let episodes = of_patient(connection, patient, &EpisodeStatus::ALL, None, limit).await?;
     tell(connection, patient, &episodes, Form::DetectedIssue).await
+}
+
+/// Some of a patient's episodes as DetectedIssues.
+pub(super) async fn issues_with(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    ids: &[EpisodeId],
+) -> Result<Vec<Json>, ApiError> {
+    let episodes = find_episodes(connection, ids).await?;
+    tell(connection, patient, &episodes, Form::DetectedIssue).await
+}
+
+/// Some of a patient's episodes as Flags.
+pub(super) async fn flags_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    ids: &[EpisodeId],
+) -> Result<Vec<Json>, ApiError> {
+    let episodes = find_episodes(connection, ids).await?;
+    tell(connection, patient, &episodes, Form::Flag).await
 }
 
 async fn tell(

@@ -13,12 +13,18 @@ use crate::error::ApiError;
 use crate::routes::App;
 
 /// What is served. Its tests compare it with the routes.
-pub(super) const SERVED: [ServedType<'static>; 10] = [
+pub(super) const SERVED: [ServedType<'static>; 11] = [
     ServedType {
-        operations: &[(
-            "everything",
-            "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        )],
+        operations: &[
+            (
+                "everything",
+                "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+            ),
+            (
+                "export",
+                "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+            ),
+        ],
         ..served("Patient", &["read", "search-type"], &patient::PARAMETERS)
     },
     ServedType {
@@ -38,6 +44,13 @@ pub(super) const SERVED: [ServedType<'static>; 10] = [
             &["read", "search-type", "create"],
             &observation::PARAMETERS,
         )
+    },
+    ServedType {
+        operations: &[(
+            "export",
+            "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+        )],
+        ..served("Group", &[], &[])
     },
     served("Device", &["read", "search-type"], &device::PARAMETERS),
     served(

@@ -14,6 +14,7 @@
 //! | `GET CarePlan/{id}`, `CarePlan?patient` | the rules in force |
 //! | `GET Provenance/{id}`, `Provenance?target&patient` | who or what made Observations and care plans |
 //! | `GET Consent/{id}`, `Consent?patient` | what the patient has chosen about sharing and research |
+//! | `GET Patient/$export`, `Group/{id}/$export` | the records of many patients, as lines of JSON: see [`export`] |
 //! | `GET AuditEvent?patient` | who has seen or changed the record |
 //!
 //! A search is about one patient, but for those of patients, which find whom the caller may see. Who may not see a
@@ -29,6 +30,7 @@ pub(crate) mod device;
 pub(crate) mod device_metric;
 mod episodes;
 pub(crate) mod everything;
+pub(crate) mod export;
 pub(crate) mod metadata;
 pub(crate) mod observation;
 mod parameters;

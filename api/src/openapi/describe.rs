@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{HeaderName, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::header::HeaderBuilder;
@@ -78,7 +78,7 @@ macro_rules! says_nothing {
 }
 
 says_nothing!(
-    Exchange, Path, Visit, SignedIn, HeaderMap, Search, WholeBody, Form
+    Exchange, Path, Visit, SignedIn, HeaderMap, Uri, Search, WholeBody, Form
 );
 
 impl<T> Input for State<T> {

@@ -181,7 +181,12 @@ pub fn capability_statement(capabilities: &Capabilities<'_>) -> Json {
             .iter()
             .map(|(name, definition)| json!({"name": name, "definition": definition}))
             .collect();
-        let mut resource = json!({"type": served.name, "interaction": codes});
+        let mut resource = json!({"type": served.name});
+        set(
+            &mut resource,
+            "interaction",
+            (!codes.is_empty()).then(|| codes.into()),
+        );
         set(
             &mut resource,
             "searchInclude",

@@ -31,6 +31,8 @@ pub(super) struct Filter {
     pub(super) statuses: Vec<Vec<Token>>,
     /// They are for a passport.
     pub(super) exactly: bool,
+    /// Those that arrived after the first time, if there is one, and until the second.
+    pub(super) arrived: Option<(Option<DateTime<Utc>>, DateTime<Utc>)>,
 }
 
 impl Filter {
@@ -45,6 +47,7 @@ impl Filter {
             summaries: BTreeSet::new(),
             statuses: Vec::new(),
             exactly: false,
+            arrived: None,
         }
     }
 
@@ -128,6 +131,13 @@ impl Filter {
             window: self.window,
             entered_in_error: self.entered_in_error,
         }
+    }
+
+    /// Whether a reading that arrived at this time is asked for.
+    pub(super) fn takes(&self, received_at: DateTime<Utc>) -> bool {
+        self.arrived.is_none_or(|(since, until)| {
+            received_at <= until && since.is_none_or(|since| since < received_at)
+        })
     }
 
     /// Whether an Observation that was made of what is wanted is asked for.

@@ -69,6 +69,13 @@ async fn list(
     }
     let mut last = None;
     for group in groups {
+        let arrived: Vec<StoredReading>;
+        let mut group = group;
+        if group.iter().any(|reading| !filter.takes(reading.received_at)) {
+            let takes = |reading: &&StoredReading| filter.takes(reading.received_at);
+            arrived = group.iter().filter(takes).cloned().collect();
+            group = &arrived;
+        }
         for (id, observation) in told(patient, group, &limits, filter.exactly) {
             let place = Place::of(id);
             let is_past = after.is_some_and(|after| {
@@ -170,6 +177,21 @@ pub(super) async fn page_of_passport(
             return Ok(page);
         }
     }
+}
+
+/// A page of an export: Observations of a patient that arrived after a time, if one is given, and until another.
+pub(super) async fn page_of_export(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    arrived: (Option<DateTime<Utc>>, DateTime<Utc>),
+    after: Option<Place>,
+    count: usize,
+) -> Result<Listed, ApiError> {
+    let filter = Filter {
+        arrived: Some(arrived),
+        ..Filter::all()
+    };
+    list(connection, patient, &filter, false, after, count).await
 }
 
 /// How many Observations of a passport are made at once.

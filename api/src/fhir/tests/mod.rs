@@ -4,6 +4,7 @@ mod access;
 mod capabilities;
 mod consent;
 mod create;
+mod export;
 mod observations;
 mod passport;
 mod people;
