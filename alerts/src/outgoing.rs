@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
@@ -172,8 +172,7 @@ where
     let answer = async {
         let (head, mut body) = sender.send_request(request).await?.into_parts();
         let mut read = Vec::new();
-        while most > 0 {
-            let Some(frame) = body.frame().await else { break };
+        while let Some(frame) = next_wanted(&mut body, most).await {
             let frame = frame?;
             read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
             if read.len() > most {
@@ -188,6 +187,14 @@ where
         answer = answer => answer,
         Err(error) = connection => Err(error.into()),
     }
+}
+
+/// The next part of a body of which so many bytes are wanted.
+async fn next_wanted(body: &mut Incoming, most: usize) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    if most == 0 {
+        return None;
+    }
+    body.frame().await
 }
 
 #[cfg(test)]

@@ -55,9 +55,9 @@ pub(crate) struct Alert {
     snoozed_until: Option<DateTime<Utc>>,
     /// How many levels of its escalation have been told.
     escalation: u32,
-    onset: Point,
-    latest: Point,
-    worst: Point,
+    onset: ReadingOfAlert,
+    latest: ReadingOfAlert,
+    worst: ReadingOfAlert,
     /// What else the rule has to say; depends on its kind.
     detail: Option<Value>,
 }
@@ -95,7 +95,7 @@ pub(crate) struct Rule {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Point {
+struct ReadingOfAlert {
     metric: Metric,
     at: DateTime<Utc>,
     value: f64,
@@ -141,8 +141,8 @@ impl From<Episode> for Alert {
     }
 }
 
-fn point(point: homeward_record::Point, figure: Option<f64>) -> Point {
-    Point {
+fn point(point: homeward_record::Point, figure: Option<f64>) -> ReadingOfAlert {
+    ReadingOfAlert {
         metric: point.metric,
         at: point.at,
         value: point.value,

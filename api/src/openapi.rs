@@ -49,9 +49,12 @@ pub(crate) async fn file(Path(file): Path<String>) -> Result<Response, ApiError>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use axum::http::Request;
     use serde_json::Value;
 
+    use super::Told;
     use crate::routes::api_routes;
     use crate::testing::TestApp;
 
@@ -73,6 +76,26 @@ mod tests {
                 assert!(statuses.contains_key(refusal), "{what}: {refusal}");
             }
         }
+    }
+
+    /// A name that two types have would show one of them in the place of the other.
+    #[test]
+    fn a_schema_s_name_is_that_of_one_type() {
+        let routes = api_routes();
+        let told = routes.iter().flat_map(|route| {
+            let mut told = Told::default();
+            (route.tell)(&mut told);
+            told.schemas
+        });
+        let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        let mut twice = BTreeSet::new();
+        for (name, schema) in told {
+            let schema = serde_json::to_value(schema).unwrap();
+            if known.entry(name.clone()).or_insert_with(|| schema.clone()) != &schema {
+                twice.insert(name);
+            }
+        }
+        assert_eq!(twice, BTreeSet::new());
     }
 
     #[tokio::test]

@@ -70,12 +70,12 @@ pub(crate) struct Trend {
 struct Series {
     metric: Metric,
     unit: &'static str,
-    points: Vec<Point>,
+    points: Vec<BucketPoint>,
 }
 
 /// The readings of one bucket, or one reading: how many, and their least, mean and greatest value.
 #[derive(Serialize, ToSchema)]
-struct Point {
+struct BucketPoint {
     at: DateTime<Utc>,
     n: i64,
     min: f64,
@@ -200,7 +200,7 @@ fn series(metric: Metric, points: Vec<TrendPoint>) -> Series {
                      min,
                      mean,
                      max,
-                 }| Point {
+                 }| BucketPoint {
         at,
         n,
         min,

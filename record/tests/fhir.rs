@@ -246,6 +246,10 @@ fn audit() -> Vec<Value> {
             AccessReason::BreakGlass("unconscious on arrival"),
         ),
         (AccessKind::Delete, AccessReason::Administration),
+        (
+            AccessKind::Read,
+            AccessReason::Research("how pulses change with age"),
+        ),
     ];
     let mut resources = Vec::new();
     for (kind, reason) in reasons {

@@ -53,6 +53,9 @@ fn resource(patient: PatientId, row: &Access) -> Json {
     let reason = match row.basis.as_str() {
         "self" | "proxy" | "share" => AccessReason::Own,
         "registration" | "enrolment" => AccessReason::Care,
+        _ if row.action.starts_with("research_") => {
+            AccessReason::Research(row.reason.as_deref().unwrap_or("research"))
+        }
         "break_glass" => AccessReason::BreakGlass(row.reason.as_deref().unwrap_or("break-glass")),
         _ => AccessReason::Administration,
     };

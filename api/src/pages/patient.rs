@@ -79,12 +79,18 @@ pub(crate) async fn get(State(_): State<App>, exchange: Exchange, path: Path) ->
 
 fn in_words(basis: Option<Basis>) -> &'static str {
     match basis {
-        Some(Basis::Own) => "this is your own record",
-        Some(Basis::Proxy) => "the patient has named you to see the record",
-        Some(Basis::Registration) => "the patient is registered with your practice",
-        Some(Basis::Enrolment) => "your team looks after the patient",
-        Some(Basis::BreakGlass) => "you stated a reason to open the record, which is being looked into",
-        None => "there is no reason",
+        Some(Basis::Own) => "This is your own record.",
+        Some(Basis::Proxy) => "The patient has named you to see this. The patient sees that you have looked.",
+        Some(Basis::Registration) => {
+            "You may see this because the patient is registered with your practice. The patient sees that you have looked."
+        }
+        Some(Basis::Enrolment) => {
+            "You may see this because your team looks after the patient. The patient sees that you have looked."
+        }
+        Some(Basis::BreakGlass) => {
+            "You may see this because you stated a reason, which is being looked into. The patient sees that you have looked."
+        }
+        None => "",
     }
 }
 

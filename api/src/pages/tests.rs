@@ -227,7 +227,7 @@ async fn what_a_nurse_writes_the_patient_reads_and_sees_that_she_looked() {
     let page = nurse.get("/patients/1001").await;
     assert_eq!(page.status, 200, "{}", page.body);
     for text in [
-        "your team looks after the patient",
+        "because your team looks after the patient",
         "Heart rate",
         "Ada Simulated",
         "Write a note",
@@ -244,7 +244,7 @@ async fn what_a_nurse_writes_the_patient_reads_and_sees_that_she_looked() {
     let ada = signed_in(&app, "ada", Role::Patient, (None, Some(patient))).await;
     assert_eq!(location(&ada.get("/").await), "/patients/1001");
     let own = ada.get("/patients/1001").await;
-    assert!(own.body.contains("this is your own record"), "{}", own.body);
+    assert!(own.body.contains("This is your own record"), "{}", own.body);
     // As text, whatever it was that was typed.
     assert!(own.body.contains("Called: &#60;b&#62;feels well"), "{}", own.body);
     assert!(!own.body.contains("Write a note"));
@@ -307,7 +307,7 @@ async fn who_breaks_the_glass_is_seen_by_the_privacy_officer() {
     assert_eq!(location(&nurse.post("/break-glass/open", &form).await), path);
     let seen = nurse.get(&path).await;
     assert!(
-        seen.body.contains("you stated a reason") && !seen.body.contains("Write a note"),
+        seen.body.contains("because you stated a reason") && !seen.body.contains("Write a note"),
         "{}",
         seen.body
     );

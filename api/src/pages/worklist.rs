@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view::{Assets, Who, page};
-use crate::access::Exchange;
+use crate::access::{Action, Exchange, does};
 use crate::alerts::{Alert, SEVERITIES};
 use crate::error::ApiError;
 use crate::request::{Limit, Query, choose_some, parsed};
@@ -29,6 +29,7 @@ struct Worklist {
     assets: Assets,
     who: Option<Who>,
     mine: bool,
+    may_break_glass: bool,
     sections: Vec<Section>,
     as_of: String,
 }
@@ -94,6 +95,7 @@ pub(crate) async fn get(
         assets: Assets::here(),
         who: Who::of(&exchange),
         mine,
+        may_break_glass: does(exchange.principal().acts_as.role, Action::BreakGlass),
         sections,
         as_of: exchange.now().format("%H:%M UTC").to_string(),
     };

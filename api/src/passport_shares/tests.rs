@@ -1,4 +1,4 @@
-use axum::http::Method;
+use axum::http::{Method, Request};
 use homeward_store::access::Role;
 use serde_json::{Value, json};
 
@@ -46,6 +46,33 @@ async fn a_share_is_made_with_secrets_that_are_told_once() {
         kept.iter()
             .all(|row| !row.contains(secret) && !row.contains(&code.replace(' ', "")))
     );
+}
+
+#[tokio::test]
+async fn a_share_that_is_asked_for_twice_under_one_key_is_one_and_its_secrets_are_kept_nowhere() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let token = app.token_of(Role::Patient, None, Some(patient)).await;
+    let ask = async || {
+        let request = Request::post("/api/v1/patients/1001/passport-shares")
+            .header("Authorization", format!("Bearer {token}"))
+            .header("Idempotency-Key", "one");
+        app.send_with(request, &json!({})).await
+    };
+    let made = ask().await.made();
+    let again = ask().await;
+    assert!(
+        !again.body.contains(made["code"].as_str().unwrap()),
+        "{}",
+        again.body
+    );
+    let kept: (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM passport_share), (SELECT count(*) FROM idempotent_request WHERE body IS NOT NULL)",
+    )
+    .fetch_one(app.pool())
+    .await
+    .unwrap();
+    assert_eq!(kept, (1, 0));
 }
 
 #[tokio::test]

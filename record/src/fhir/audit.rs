@@ -63,6 +63,8 @@ pub enum AccessReason<'r> {
     Own,
     /// Break-glass, with the reason that was stated.
     BreakGlass(&'r str),
+    /// Research, from which the patient has not opted out; with what it is for.
+    Research(&'r str),
     /// Administration, which reads no clinical data.
     Administration,
 }
@@ -114,12 +116,14 @@ fn purpose(reason: AccessReason<'_>) -> Json {
         AccessReason::Care => concept(REASON, "TREAT", "treatment"),
         AccessReason::Own => concept(REASON, "PATRQT", "patient requested"),
         AccessReason::Administration => concept(REASON, "HOPERAT", "healthcare operations"),
-        AccessReason::BreakGlass(stated) => {
-            let mut purpose = concept(REASON, "BTG", "break the glass");
-            purpose["text"] = stated.into();
-            purpose
-        }
+        AccessReason::BreakGlass(stated) => stating(concept(REASON, "BTG", "break the glass"), stated),
+        AccessReason::Research(stated) => stating(concept(REASON, "HRESCH", "healthcare research"), stated),
     }
+}
+
+fn stating(mut purpose: Json, stated: &str) -> Json {
+    purpose["text"] = stated.into();
+    purpose
 }
 
 /// Where resources come from.
