@@ -12,6 +12,7 @@ mod draining;
 mod dry_run;
 mod entering;
 mod episodes;
+mod export;
 mod fault;
 mod formats;
 mod hand_over;
