@@ -11,8 +11,8 @@ use homeward_record::{PatientId, RuleId};
 use homeward_store::corrections;
 use homeward_store::history::ReadingPlace;
 use homeward_store::{
-    EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule, Span,
-    StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
+    BatchRow, EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule,
+    Span, StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
 };
 use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection};
@@ -365,6 +365,18 @@ impl Plans {
             (patient, json)
         })
     }
+}
+
+/// A stored reading as [`Plans::judge`] takes it.
+pub fn observed(row: &BatchRow) -> (PatientId, Observation) {
+    let observation = Observation {
+        metric: row.metric,
+        at: row.at,
+        value: row.value,
+        device: row.device,
+        received_at: row.received_at,
+    };
+    (row.patient, observation)
 }
 
 /// Marks a reading as entered in error, and withdraws or amends what rested on it. Answers whether there was such

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use homeward_alerts::Observation;
-use homeward_alerts::judging::Plans;
+use homeward_alerts::judging::{Plans, observed};
 use homeward_record::decode::Upload;
-use homeward_record::{DeviceId, PatientId};
+use homeward_record::DeviceId;
 use homeward_store::{
     BatchRow, Error, Gate, GateChanges, PgPool, RejectedMessage, insert_batch, insert_rejected, mark_dirty,
 };
@@ -158,17 +157,6 @@ fn rows_of(index: usize, part: &Part) -> impl Iterator<Item = BatchRow> {
         context: reading.context.clone(),
         received_at: delivery.received_at,
     })
-}
-
-fn observed(row: &BatchRow) -> (PatientId, Observation) {
-    let observation = Observation {
-        metric: row.metric,
-        at: row.at,
-        value: row.value,
-        device: row.device,
-        received_at: row.received_at,
-    };
-    (row.patient, observation)
 }
 
 fn rejected(batch: &[Part]) -> Vec<RejectedMessage<'_>> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, Utc};
 use homeward_record::PatientId;
@@ -42,13 +43,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Search {
         }
         // A parameter without a value says nothing.
         pairs.retain(|(_, value)| !value.is_empty());
-        let preferred = parts.headers.get_all("prefer").iter();
-        let strict = preferred
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split([',', ';']))
-            .any(|part| part.trim().eq_ignore_ascii_case("handling=strict"));
+        let strict = prefers(&parts.headers, "handling=strict");
         Ok(Search { pairs, strict })
     }
+}
+
+/// Whether a request says that it prefers something (RFC 7240): `handling=strict`, `respond-async`.
+pub(super) fn prefers(headers: &HeaderMap, what: &str) -> bool {
+    let preferred = headers.get_all("prefer").iter();
+    preferred
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|part| part.trim().eq_ignore_ascii_case(what))
 }
 
 impl Search {

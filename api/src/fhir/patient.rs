@@ -1,7 +1,7 @@
 //! `GET /fhir/R4/Patient/{id}` and `Patient?identifier&name&_id`, within whom the caller may see.
 
 use axum::extract::State;
-use homeward_record::fhir::{self, Verification};
+use homeward_record::fhir::{self, NHS_NUMBER, Verification};
 use homeward_record::{NhsNumber, PatientId};
 use homeward_store::Error;
 use homeward_store::patients::{Person, PersonFilter, find_people};
@@ -14,9 +14,6 @@ use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::Path;
 use crate::routes::App;
-
-/// The system of NHS numbers.
-const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
 
 /// Its search parameters, with their types.
 pub(super) const PARAMETERS: [(&str, &str); 3] =

@@ -42,7 +42,9 @@ pub use self::passport::{
     DEVICE_IDENTIFIER, DeviceUse, Kept, KeptCorrection, KeptReading, LeftOut, PassportError, ReadCorrection,
     ReadDevice, ReadPassport, ReadPatient, ReadReading, device_use, keep, keep_device, read_passport,
 };
-pub use self::patient::{Device, Patient, Verification, device, device_metric, patient, this_software};
+pub use self::patient::{
+    Device, NHS_NUMBER, Patient, Verification, device, device_metric, patient, this_software,
+};
 pub use self::search::{Coded, Statistic, Statistics, coded, statistics};
 pub use self::server::{
     Capabilities, Issue, Page, Passport, ServedType, capability_statement, collection, operation_outcome,

@@ -7,7 +7,8 @@ use super::build::{coding, concept, instant, reference, set};
 use super::codes::{UCUM, code_of};
 use crate::{DeviceId, Metric, NhsNumber, PatientId};
 
-const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
+/// The system of NHS numbers.
+pub const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
 const VERIFICATION_EXTENSION: &str =
     "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus";
 const VERIFICATION: &str = "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatus";

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use homeward_alerts::LATE_AFTER;
 use homeward_alerts::carry_over::renumber;
-use homeward_alerts::judging::Plans;
-use homeward_alerts::{LATE_AFTER, Observation};
+use homeward_alerts::judging::{Plans, observed};
 use homeward_record::fhir::{LeftOut, ReadDevice, ReadPassport, ReadReading};
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::admin::{NewPatient, add_patients};
@@ -370,15 +370,4 @@ fn leave_out(passport: &mut ReadPassport, why: &str) {
         why: why.to_owned(),
     });
     passport.left_out.extend(left);
-}
-
-fn observed(row: &BatchRow) -> (PatientId, Observation) {
-    let observation = Observation {
-        metric: row.metric,
-        at: row.at,
-        value: row.value,
-        device: row.device,
-        received_at: row.received_at,
-    };
-    (row.patient, observation)
 }

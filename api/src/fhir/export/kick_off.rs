@@ -9,7 +9,7 @@ use homeward_alerts::Programme;
 use homeward_store::exports::{Cohort, NewExport, begin, patients_after};
 
 use super::super::answer::{no_such, root};
-use super::super::parameters::{Search, alternatives};
+use super::super::parameters::{Search, alternatives, prefers};
 use super::{NDJSON, Type};
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -62,12 +62,7 @@ async fn kick_off(
     cohort: Cohort<'_>,
 ) -> Result<Response, ApiError> {
     let search = search.take(&["_outputFormat", "_since", "_type"])?;
-    let preferred = headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut parts = preferred.flat_map(|value| value.split([',', ';']));
-    if !parts.any(|part| part.trim().eq_ignore_ascii_case("respond-async")) {
+    if !prefers(headers, "respond-async") {
         return Err(ApiError::parameter(
             "Prefer",
             "an export takes time: expected respond-async",

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::decode::{DecodeContext, Reason, Rejection, decode};
-use homeward_record::fhir::ObservationId;
+use homeward_record::fhir::{NHS_NUMBER, ObservationId};
 use homeward_record::{DeviceId, Metric, PatientId, PayloadKind, Reading};
 use homeward_store::observations::readings_at;
 use homeward_store::passport::known_device;
@@ -27,11 +27,10 @@ use crate::access::Exchange;
 use crate::entering::{Entered, Entry, NotEntered};
 use crate::error::ApiError;
 use crate::fhir::answer::{Resource, root};
-use crate::fhir::parameters::{Token, always};
+use crate::fhir::parameters::{Token, always, prefers};
 use crate::request::WholeBody;
 use crate::routes::App;
 
-const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
 /// How many identifiers of one Observation are remembered, and how long one may be, in bytes.
@@ -296,12 +295,7 @@ async fn answer(
     let location = format!("{}/Observation/{id}", root(app));
     let location = HeaderValue::try_from(location)
         .map_err(|_| ApiError::parameter("link_base", "the address of the interface is no header"))?;
-    let preferred = headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut parts = preferred.flat_map(|value| value.split([',', ';']));
-    if parts.any(|part| part.trim() == "return=minimal") {
+    if prefers(headers, "return=minimal") {
         return Ok((status, [(LOCATION, location)]).into_response());
     }
     let mut connection = exchange.connection().await;

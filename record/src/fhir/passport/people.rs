@@ -5,8 +5,7 @@ use serde_json::Value as Json;
 
 use super::UTC_OFFSET;
 use super::read::{PassportError, ReadDevice, ReadPatient};
-
-const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
+use crate::fhir::patient::NHS_NUMBER;
 
 /// The longest name of a person, or word for a device, in characters.
 const LONGEST: usize = 200;
