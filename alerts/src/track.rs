@@ -396,7 +396,7 @@ fn judge_moment(
 
 #[cfg(test)]
 mod tests {
-    use homeward_record::Metric::Glucose;
+    use homeward_record::Metric::{Glucose, HeartRate, Steps};
     use serde_json::json;
 
     use super::*;
@@ -536,6 +536,33 @@ mod tests {
             .collect();
         assert_eq!(own.len(), 3);
         assert_eq!(track.judge_again(&own, Some(since)), []);
+    }
+
+    #[test]
+    fn a_run_of_breaches_is_judged_anew_with_what_forbade_the_first_of_them() {
+        let at_rest = rule(
+            json!({"kind": "sustained", "for_seconds": 600, "max_gap_seconds": 300,
+            "limits": [{"metric": "heart_rate", "above": 120.0}],
+            "unless": {"metric": "steps", "above": 0.0, "within_seconds": 600}}),
+        );
+        // Steps in the eighth minute: a fast heart is one at rest from the nineteenth on.
+        let mut readings: Vec<_> = (0..40)
+            .map(|minute| delayed(HeartRate, minute, 130.0, 0))
+            .collect();
+        readings.insert(8, delayed(Steps, 8, 20.0, 0));
+        readings.sort_by_key(Observation::key);
+        let mut track = Track::new(vec![version(1, -600, None, at_rest)], Vec::new());
+        let plain = track.judge(&readings).episodes;
+        assert_eq!(plain.len(), 1);
+
+        let Again::Anew(after, since) = track.start_anew(minute(24) - TimeDelta::microseconds(1)) else {
+            panic!("it starts anew")
+        };
+        let own: Vec<_> = readings
+            .into_iter()
+            .filter(|reading| reading.at > after)
+            .collect();
+        assert_eq!(track.judge_again(&own, Some(since)), plain);
     }
 
     #[test]

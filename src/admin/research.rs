@@ -72,7 +72,7 @@ pub(super) async fn run(pool: &PgPool, command: ResearchCommand, clock: &Clock) 
     }
     // Nobody takes a folder of this name for an export: it is there only until the log says that it was made.
     let unfinished = options.out.with_extension("unfinished");
-    fs::create_dir(&unfinished).with_context(|| format!("could not make {}", unfinished.display()))?;
+    new_folder(&unfinished)?;
     let made = make(pool, &options, &unfinished, clock).await;
     let made = made.and_then(|answer| {
         fs::rename(&unfinished, &options.out)
@@ -84,6 +84,16 @@ pub(super) async fn run(pool: &PgPool, command: ResearchCommand, clock: &Clock) 
         let _ = fs::remove_dir_all(&unfinished);
     }
     made
+}
+
+/// A folder that nobody else can look into.
+fn new_folder(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(path)
+        .with_context(|| format!("could not make the folder {}", path.display()))
 }
 
 async fn make(pool: &PgPool, options: &ExportOptions, folder: &Path, clock: &Clock) -> Result<Value> {

@@ -193,8 +193,9 @@ impl Condition {
         match self {
             Condition::Threshold(_) | Condition::Silence(_) => TimeDelta::zero(),
             Condition::Sustained(kind) => {
+                // Whether the first of its breaches is one hangs on what was before that.
                 let unless = kind.unless.as_ref().map_or(0, |unless| unless.within_seconds);
-                seconds(kind.for_seconds.max(unless)) + seconds(kind.max_gap_seconds)
+                seconds(unless) + seconds(kind.for_seconds) + seconds(kind.max_gap_seconds)
             }
             Condition::Repeated(kind) => seconds(kind.within_seconds),
             Condition::Change(kind) => {
