@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use homeward_alerts::judging::{Plans, observed};
-use homeward_record::decode::Upload;
 use homeward_record::DeviceId;
+use homeward_record::decode::Upload;
 use homeward_store::{
     BatchRow, Error, Gate, GateChanges, PgPool, RejectedMessage, insert_batch, insert_rejected, mark_dirty,
 };
