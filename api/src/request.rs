@@ -17,6 +17,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ApiError;
 
+/// Where patients live, unless a request says otherwise.
+pub(crate) const PATIENTS_ZONE: &str = "Europe/London";
+
 /// The parameters in the path.
 pub(crate) struct Path(Vec<(String, String)>);
 
@@ -280,7 +283,7 @@ impl Window {
 
 /// The time zone of a patient's days by its IANA name; without a name, that of London.
 pub(crate) fn zone(name: Option<&str>) -> Result<Zone, ApiError> {
-    let name = name.unwrap_or("Europe/London");
+    let name = name.unwrap_or(PATIENTS_ZONE);
     Zone::named(name)
         .ok_or_else(|| ApiError::parameter("zone", format!("{name:?} is not the name of a time zone")))
 }

@@ -24,14 +24,17 @@ const { css } = compile('styles/homeward.scss', {
 });
 keep('homeward', 'css', css);
 
-const { outputFiles } = await build({
-  entryPoints: ['scripts/worklist.ts'],
-  bundle: true,
-  minify: true,
-  target: ['es2020'],
-  format: 'iife',
-  write: false,
-});
-keep('worklist', 'js', outputFiles[0].text);
+// Each is loaded only by pages that need it.
+for (const name of ['page', 'charts', 'worklist']) {
+  const { outputFiles } = await build({
+    entryPoints: [`scripts/${name}.ts`],
+    bundle: true,
+    minify: true,
+    target: ['es2020'],
+    format: 'iife',
+    write: false,
+  });
+  keep(name, 'js', outputFiles[0].text);
+}
 
 writeFileSync('dist/manifest.json', JSON.stringify(manifest, null, 2));

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
@@ -14,14 +14,19 @@ impl Zone {
         name.parse().ok().map(Zone)
     }
 
+    /// What the patient's calendar and clock showed.
+    pub fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
+        at.with_timezone(&self.0).naive_local()
+    }
+
     /// The date that the patient's calendar showed.
     pub(crate) fn date(self, at: DateTime<Utc>) -> NaiveDate {
-        at.with_timezone(&self.0).date_naive()
+        self.local(at).date()
     }
 
     /// The time that the patient's clock showed.
     pub(crate) fn time(self, at: DateTime<Utc>) -> NaiveTime {
-        at.with_timezone(&self.0).time()
+        self.local(at).time()
     }
 }
 

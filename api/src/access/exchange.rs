@@ -67,6 +67,11 @@ impl Exchange {
         self.0.now
     }
 
+    /// The path that was asked for, without its query.
+    pub(crate) fn path(&self) -> &str {
+        self.0.target.split('?').next().unwrap_or_default()
+    }
+
     /// From where the request came.
     pub(crate) fn origin(&self) -> Option<&str> {
         self.0.origin.as_deref()

@@ -6,7 +6,9 @@ use axum::response::Response;
 use homeward_record::PatientId;
 use homeward_store::audit::accesses;
 
-use super::view::{Assets, Who, page};
+use super::moment::Moment;
+use super::patient::head::Head;
+use super::view::{Who, page};
 use crate::access::Exchange;
 use crate::access_log::sentence;
 use crate::error::ApiError;
@@ -18,28 +20,29 @@ const MOST: Limit<100, 100> = Limit(100);
 #[derive(Template)]
 #[template(path = "pages/access_log.html")]
 struct Log {
-    assets: Assets,
+    head: Head,
     who: Option<Who>,
     entries: Vec<Entry>,
     more: bool,
 }
 
 struct Entry {
-    at: String,
+    at: Moment,
     text: String,
 }
 
 pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
+    let head = Head::of(&exchange, patient).await?;
     let mut found = accesses(&mut *exchange.connection().await, patient, None, MOST.and_one()).await?;
     let more = MOST.cut(&mut found).is_some();
     let template = Log {
-        assets: Assets::here(),
+        head,
         who: Who::of(&exchange),
         entries: found
             .iter()
             .map(|access| Entry {
-                at: access.at.format("%-d %B %Y, %H:%M UTC").to_string(),
+                at: Moment::new(access.at),
                 text: sentence(access),
             })
             .collect(),

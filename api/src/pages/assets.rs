@@ -20,8 +20,8 @@ struct Asset {
 
 static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// The path of a file that templates call so.
-pub(super) fn path_of(name: &str) -> String {
+/// The path of a file that templates call so; a test looks for each that they name.
+pub(crate) fn path_of(name: &str) -> String {
     let found = ASSETS.iter().find(|asset| asset.name == name);
     found.map_or_else(String::new, |asset| format!("/assets/{}", asset.file))
 }
@@ -50,4 +50,49 @@ pub(crate) async fn get(Path(file): Path<String>, headers: HeaderMap) -> Result<
             .into_response(),
         false => (headers, asset.plain).into_response(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::ASSETS;
+
+    /// Each file that a template calls for.
+    fn named(folder: &Path, names: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                named(&path, names);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let calls = text.split("crate::pages::asset(\"").skip(1);
+            names.extend(calls.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+
+    #[test]
+    fn templates_load_what_there_is() {
+        let mut names = Vec::new();
+        named(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")), &mut names);
+        assert!(names.contains(&"homeward.css".to_owned()), "{names:?}");
+        for name in names {
+            assert!(ASSETS.iter().any(|asset| asset.name == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_first_page_is_light() {
+        let compressed = |name: &str| {
+            let found = ASSETS.iter().find(|asset| asset.name == name);
+            found.unwrap_or_else(|| panic!("there is no {name}")).brotli.len()
+        };
+        // The page itself is some 5 KB.
+        let first = compressed("homeward.css") + compressed("page.js") + compressed("worklist.js");
+        assert!(first <= 100_000, "{first} bytes");
+        let with_charts = compressed("homeward.css") + compressed("page.js") + compressed("charts.js");
+        assert!(with_charts <= 250_000, "{with_charts} bytes");
+    }
 }

@@ -7,7 +7,8 @@ use axum::response::Response;
 use homeward_store::break_glass::{BreakGlass, list, review};
 
 use super::form::Form;
-use super::view::{Assets, Who, page, see};
+use super::moment::Moment;
+use super::view::{Who, page, see};
 use crate::access::Exchange;
 use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::break_glass::{Asked, open};
@@ -20,7 +21,6 @@ const MOST: i64 = 200;
 #[derive(Template)]
 #[template(path = "pages/break_glass.html")]
 struct Listed {
-    assets: Assets,
     who: Option<Who>,
     rows: Vec<Row>,
 }
@@ -30,7 +30,7 @@ struct Row {
     who: String,
     patient: String,
     reason: String,
-    when: String,
+    when: Moment,
     /// What a privacy officer found, if one has looked into it.
     finding: Option<String>,
 }
@@ -39,7 +39,6 @@ pub(crate) async fn get(exchange: Exchange) -> Result<Response, ApiError> {
     let broken = list(&mut *exchange.connection().await, MOST).await?;
     exchange.note_patients(broken.iter().map(|one| one.patient));
     let template = Listed {
-        assets: Assets::here(),
         who: Who::of(&exchange),
         rows: broken.into_iter().map(row).collect(),
     };
@@ -55,7 +54,7 @@ fn row(broken: BreakGlass) -> Row {
         },
         patient: format!("no. {}", broken.patient),
         reason: broken.reason,
-        when: broken.begun_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        when: Moment::new(broken.begun_at),
         finding: broken
             .reviewed_by
             .map(|by| format!("{}: {}", by, broken.finding.unwrap_or_default())),
@@ -76,7 +75,6 @@ pub(crate) async fn found(exchange: Exchange, path: Path, form: Form) -> Result<
 #[derive(Template)]
 #[template(path = "pages/open.html")]
 struct Open<'a> {
-    assets: Assets,
     who: Option<Who>,
     wrong: Option<String>,
     number: &'a str,
@@ -118,7 +116,6 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
 
 fn show(exchange: &Exchange, status: StatusCode, form: &Form, wrong: Option<String>) -> Response {
     let template = Open {
-        assets: Assets::here(),
         who: Who::of(exchange),
         wrong,
         number: form.text("nhs_number"),

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::form::Form;
-use super::view::{Assets, Who, page, see};
+use super::view::{Who, page, see};
 use crate::error::ApiError;
 use crate::routes::App;
 use crate::sign_in::{SignedIn, change_password};
@@ -14,7 +14,6 @@ use crate::sign_in::{SignedIn, change_password};
 #[derive(Template)]
 #[template(path = "pages/password.html")]
 struct Choose {
-    assets: Assets,
     who: Option<Who>,
     /// The password is one that its owner has not chosen: nothing else can be done before.
     first: bool,
@@ -46,7 +45,6 @@ pub(crate) async fn post(
 
 fn show(signed_in: &SignedIn, status: StatusCode, wrong: Option<String>) -> Response {
     let template = Choose {
-        assets: Assets::here(),
         who: Some(Who::signed_in(signed_in)),
         first: signed_in.session().first_password,
         wrong,

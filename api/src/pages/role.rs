@@ -8,7 +8,7 @@ use axum::response::Response;
 use homeward_store::accounts::{AccountRole, roles_of};
 
 use super::form::Form;
-use super::view::{Assets, Who, page, see};
+use super::view::{Who, page, see};
 use crate::access_log::role_in_words;
 use crate::error::ApiError;
 use crate::routes::App;
@@ -17,7 +17,6 @@ use crate::sign_in::{SignedIn, pick_role};
 #[derive(Template)]
 #[template(path = "pages/role.html")]
 struct Pick {
-    assets: Assets,
     who: Option<Who>,
     roles: Vec<Choice>,
 }
@@ -33,7 +32,6 @@ pub(crate) async fn get(State(app): State<App>, signed_in: SignedIn) -> Result<R
     let roles = roles_of(&mut *app.connection().await?, session.account, signed_in.now()).await?;
     let picked = session.acts_as.as_ref().map(|role| role.id);
     let template = Pick {
-        assets: Assets::here(),
         who: Some(Who::signed_in(&signed_in)),
         roles: roles
             .iter()

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::form::Form;
-use super::view::{Assets, Who, ours, page, see};
+use super::view::{Who, ours, page, see};
 use crate::error::ApiError;
 use crate::request::{Query, parsed};
 use crate::routes::App;
@@ -18,7 +18,6 @@ use crate::sign_in::{self, Asked, SignedIn, Visit};
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
 struct SignIn<'a> {
-    assets: Assets,
     who: Option<Who>,
     /// Where to go afterwards.
     to: &'a str,
@@ -80,7 +79,6 @@ fn show(app: &App, status: StatusCode, (to, name): (&str, &str), error: Option<&
     };
     let code_needed = matches!(error, Some(ApiError::CodeNeeded));
     let template = SignIn {
-        assets: Assets::here(),
         who: None,
         to,
         name,

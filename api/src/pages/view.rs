@@ -9,9 +9,9 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use homeward_store::access::Role;
 
-use super::assets;
-use crate::access::{Exchange, Subject};
+use crate::access::{Action, Exchange, Subject};
 use crate::access_log::role_in_words;
 use crate::error::Problem;
 use crate::sign_in::SignedIn;
@@ -28,6 +28,16 @@ pub(crate) struct Who {
     pub(crate) role: String,
     /// What forms have to bring along.
     pub(crate) csrf_token: String,
+    /// Where the role's work is.
+    pub(crate) links: Vec<Link>,
+}
+
+/// A link of a navigation.
+pub(crate) struct Link {
+    pub(crate) href: String,
+    pub(crate) text: &'static str,
+    /// Whether it is this page that it leads to.
+    pub(crate) current: bool,
 }
 
 impl Who {
@@ -39,6 +49,7 @@ impl Who {
                 name: principal.name.clone(),
                 role: role_in_words(principal.acts_as.role).to_owned(),
                 csrf_token: csrf_token.clone(),
+                links: links(exchange),
             }),
             Subject::Token { .. } => None,
         }
@@ -51,23 +62,29 @@ impl Who {
             name: session.name.clone(),
             role: String::new(),
             csrf_token: session.csrf_token.clone(),
+            links: Vec::new(),
         }
     }
 }
 
-/// The paths of what pages load.
-pub(crate) struct Assets {
-    pub(crate) styles: String,
-    pub(crate) worklist: String,
-}
-
-impl Assets {
-    pub(crate) fn here() -> Assets {
-        Assets {
-            styles: assets::path_of("homeward.css"),
-            worklist: assets::path_of("worklist.js"),
-        }
-    }
+/// The pages with which the caller's role works.
+fn links(exchange: &Exchange) -> Vec<Link> {
+    let patient = exchange.principal().acts_as.role == Role::Patient;
+    let pages = [
+        ("/worklist", "Worklist", Action::ReadAlerts),
+        ("/practice", "Practice", Action::ReadOverview),
+        ("/patients", "Patients", Action::FindPatients),
+        ("/break-glass", "Opened without a relationship", Action::ReviewBreakGlass),
+    ];
+    pages
+        .into_iter()
+        .filter(|(_, _, action)| !patient && exchange.includes(*action))
+        .map(|(href, text, _)| Link {
+            href: href.to_owned(),
+            text,
+            current: exchange.path() == href,
+        })
+        .collect()
 }
 
 /// Answers with a page.
@@ -106,7 +123,6 @@ pub(super) fn ours(path: &str) -> &str {
 #[derive(Template)]
 #[template(path = "pages/message.html")]
 struct Message<'a> {
-    assets: Assets,
     who: Option<Who>,
     title: &'a str,
     text: &'a str,
@@ -142,7 +158,6 @@ pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
         });
     }
     let message = Message {
-        assets: Assets::here(),
         who: None,
         title: problem.title,
         text: &problem.detail,

@@ -14,7 +14,8 @@ use homeward_store::patients::{PersonFilter, find_people};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::view::{Assets, Who, page};
+use super::moment::Moment;
+use super::view::{Who, page};
 use crate::access::{Action, Exchange, does};
 use crate::alerts::{Alert, SEVERITIES};
 use crate::error::ApiError;
@@ -26,12 +27,11 @@ const MOST: Limit<200, 200> = Limit(200);
 #[derive(Template)]
 #[template(path = "pages/worklist.html")]
 struct Worklist {
-    assets: Assets,
     who: Option<Who>,
     mine: bool,
     may_break_glass: bool,
     sections: Vec<Section>,
-    as_of: String,
+    as_of: Moment,
 }
 
 /// Alerts that stand alike, the most urgent first.
@@ -50,7 +50,7 @@ struct Row {
     rule: String,
     text: String,
     guidance: String,
-    since: String,
+    since: Moment,
     state: String,
     may_acknowledge: bool,
     may_close: bool,
@@ -92,12 +92,11 @@ pub(crate) async fn get(
     }
     sections.retain(|section| !section.rows.is_empty());
     let template = Worklist {
-        assets: Assets::here(),
         who: Who::of(&exchange),
         mine,
         may_break_glass: does(exchange.principal().acts_as.role, Action::BreakGlass),
         sections,
-        as_of: exchange.now().format("%H:%M UTC").to_string(),
+        as_of: Moment::short(exchange.now()),
     };
     Ok(page(StatusCode::OK, &template))
 }
@@ -128,7 +127,7 @@ async fn section(
 }
 
 fn row(episode: Episode, names: &HashMap<PatientId, String>) -> Row {
-    let since = episode.onset.at.format("%-d %b %H:%M UTC").to_string();
+    let since = Moment::short(episode.onset.at);
     let mut state = match (&episode.acknowledged_by, &episode.assigned_to) {
         (Some(by), _) => format!("{by} has it"),
         (None, Some(to)) => format!("Assigned to {to}"),

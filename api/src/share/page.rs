@@ -10,7 +10,7 @@ use homeward_alerts::summary::news2::News2Score;
 
 use super::summary::Summary;
 use crate::glucose_summary;
-use crate::pages::{Assets, Who, page};
+use crate::pages::{Moment, Who, page};
 
 /// What other pages have and scripts: nothing runs on these.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
@@ -20,7 +20,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:
 #[derive(Template)]
 #[template(path = "share/ask.html")]
 struct Ask<'a> {
-    assets: Assets,
     who: Option<Who>,
     /// What was wrong with the last try.
     wrong: Option<&'a str>,
@@ -30,7 +29,6 @@ struct Ask<'a> {
 #[derive(Template)]
 #[template(path = "share/message.html")]
 struct Message<'a> {
-    assets: Assets,
     who: Option<Who>,
     title: &'a str,
     text: &'a str,
@@ -39,7 +37,6 @@ struct Message<'a> {
 #[derive(Template)]
 #[template(path = "share/summary.html")]
 struct Shown<'a> {
-    assets: Assets,
     who: Option<Who>,
     name: &'a str,
     as_of: String,
@@ -64,7 +61,6 @@ pub(super) fn ask(status: StatusCode, wrong: Option<&str>) -> Response {
     answer(
         status,
         &Ask {
-            assets: Assets::here(),
             who: None,
             wrong,
         },
@@ -85,7 +81,6 @@ fn message(status: StatusCode, title: &str, text: &str) -> Response {
     answer(
         status,
         &Message {
-            assets: Assets::here(),
             who: None,
             title,
             text,
@@ -97,7 +92,6 @@ pub(super) fn summary(summary: &Summary) -> Response {
     answer(
         StatusCode::OK,
         &Shown {
-            assets: Assets::here(),
             who: None,
             name: &summary.patient.name,
             as_of: time(summary.as_of),
@@ -274,7 +268,7 @@ fn row(what: impl Into<String>, value: impl Into<String>) -> Row {
 }
 
 fn time(at: DateTime<Utc>) -> String {
-    at.format("%-d %B %Y, %H:%M UTC").to_string()
+    Moment::new(at).text()
 }
 
 fn date(date: NaiveDate) -> String {

@@ -128,7 +128,8 @@ impl Summary {
     }
 }
 
-async fn programmes(
+/// The titles of the programmes of a patient's care plan.
+pub(crate) async fn programmes(
     connection: &mut PgConnection,
     patient: PatientId,
     now: DateTime<Utc>,

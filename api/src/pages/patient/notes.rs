@@ -10,6 +10,7 @@ use crate::access_log::role_in_words;
 use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::error::ApiError;
 use crate::pages::Form;
+use crate::pages::moment::Moment;
 use crate::pages::view::see;
 use crate::request::Path;
 use crate::series::require_patient;
@@ -21,7 +22,7 @@ const MOST_NOTES: i64 = 20;
 pub(super) struct Written {
     pub(super) text: String,
     pub(super) by: String,
-    pub(super) at: String,
+    pub(super) at: Moment,
     pub(super) replaced: bool,
 }
 
@@ -40,7 +41,7 @@ fn written(note: Note) -> Written {
             Ok(role) => format!("{} ({role})", note.author),
             Err(_) => note.author,
         },
-        at: note.written_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        at: Moment::new(note.written_at),
         text: note.text,
         replaced: note.replaced_by.is_some(),
     }

@@ -1,0 +1,141 @@
+// How the numbers of a table become a drawing, in the terms of ECharts.
+import type { EChartsCoreOption } from 'echarts/core';
+import type { Read, Series } from './table';
+
+interface Palette {
+  text: string;
+  grid: string;
+  target: string;
+  // Series are told apart by dashes and symbols too.
+  lines: string[];
+  bars: string;
+  wide: string;
+  narrow: string;
+}
+
+const LIGHT: Palette = {
+  text: '#212b32',
+  grid: '#d8dde0',
+  target: '#e6f4ec',
+  lines: ['#005eb8', '#7c2855', '#330072'],
+  bars: '#aeb7bd',
+  wide: '#d9e8f6',
+  narrow: '#9cc4ea',
+};
+const STRONG: Palette = {
+  ...LIGHT,
+  text: '#000',
+  grid: '#4c6272',
+  target: '#d0ecdc',
+  lines: ['#002f5c', '#5c0a36', '#000'],
+  bars: '#4c6272',
+  narrow: '#6aa5dc',
+};
+const FORCED: Palette = {
+  text: 'CanvasText',
+  grid: 'GrayText',
+  target: 'Canvas',
+  lines: ['CanvasText', 'LinkText', 'Highlight'],
+  bars: 'GrayText',
+  wide: 'Canvas',
+  narrow: 'GrayText',
+};
+const DASHES = ['solid', 'dashed', 'dotted'] as const;
+const SYMBOLS = ['circle', 'diamond', 'triangle'] as const;
+
+function palette(): Palette {
+  if (matchMedia('(forced-colors: active)').matches) return FORCED;
+  return matchMedia('(prefers-contrast: more)').matches ? STRONG : LIGHT;
+}
+
+type Point = [number | string, number | null];
+
+// An area between two edges: a stack of an invisible one and of what is between.
+function area(name: string, low: Point[], high: Point[], colour: string, stack: string): object[] {
+  const base = { type: 'line', stack, stackStrategy: 'all', symbol: 'none', silent: true, lineStyle: { opacity: 0 } };
+  const between = high.map(([at, top], index): Point => {
+    const bottom = low[index][1];
+    return [at, top === null || bottom === null ? null : top - bottom];
+  });
+  return [
+    { ...base, name, data: low },
+    { ...base, name, data: between, areaStyle: { color: colour, opacity: 1 } },
+  ];
+}
+
+export function option(read: Read): EChartsCoreOption {
+  const colours = palette();
+  const byTime = read.rows.every((row) => row.at !== null);
+  const points = (index: number): Point[] =>
+    read.rows.map((row) => [byTime ? row.at! : row.label, row.values[index]]);
+  const drawn: object[] = [];
+  const legend: string[] = [];
+  const shaped = (shape: string): number => read.series.findIndex((series) => series.shape === shape);
+  for (const [low, high, colour] of [['low', 'high', colours.wide], ['inner-low', 'inner-high', colours.narrow]]) {
+    const [from, to] = [shaped(low), shaped(high)];
+    if (from < 0 || to < 0) continue;
+    drawn.push(...area(`${read.series[from].name} to ${read.series[to].name}`, points(from), points(to), colour, low));
+  }
+  let count = 0;
+  read.series.forEach((series: Series, index) => {
+    const of = count % DASHES.length;
+    const common = { name: series.name, data: points(index), itemStyle: { color: colours.lines[of] }, animation: false };
+    if (series.shape === 'bars') {
+      drawn.unshift({ ...common, type: 'bar', yAxisIndex: 1, itemStyle: { color: colours.bars }, barMaxWidth: 12 });
+    } else if (series.shape === 'line') {
+      const line = { color: colours.lines[of], type: DASHES[of], width: 2 };
+      const symbol = { symbol: SYMBOLS[of], symbolSize: 5, showSymbol: read.rows.length < 60, connectNulls: false };
+      drawn.push({ ...common, ...symbol, type: 'line', lineStyle: line });
+      count += 1;
+    } else if (series.shape === 'dots') {
+      drawn.push({ ...common, type: 'scatter', symbol: SYMBOLS[of], symbolSize: 7 });
+      count += 1;
+    } else {
+      return;
+    }
+    legend.push(series.name);
+  });
+  // What belongs to no series hangs on one that has no points.
+  drawn.push({
+    type: 'line',
+    data: [],
+    silent: true,
+    markArea: {
+      itemStyle: { color: colours.target, borderColor: colours.grid, borderWidth: 1 },
+      data: read.targets.map(({ from, to }) => [{ yAxis: from ?? 'min' }, { yAxis: to ?? 'max' }]),
+    },
+    markLine: {
+      symbol: ['none', 'triangle'],
+      label: { show: false },
+      lineStyle: { color: colours.text, type: 'dashed', width: 1 },
+      data: byTime ? read.marks.map(({ at }) => ({ xAxis: at })) : [],
+    },
+  });
+  const values = { color: colours.text };
+  const axis = { axisLabel: values, axisLine: { lineStyle: { color: colours.text } }, nameTextStyle: values };
+  const [least, most] = read.atLeast ?? [Infinity, -Infinity];
+  const left = {
+    ...axis,
+    type: 'value',
+    name: read.series.find((series) => series.shape !== 'bars')?.unit,
+    splitLine: { lineStyle: { color: colours.grid } },
+    scale: true,
+    min: (extent: { min: number }) => Math.floor(Math.min(extent.min, least)),
+    max: (extent: { max: number }) => Math.ceil(Math.max(extent.max, most)),
+  };
+  const bars = read.series.find((series) => series.shape === 'bars');
+  const right = { ...axis, type: 'value', name: bars?.unit, show: bars !== undefined, splitLine: { show: false } };
+  return {
+    animation: false,
+    textStyle: { fontFamily: 'arial, sans-serif', fontSize: 14, color: colours.text },
+    grid: { left: 8, right: 16, top: 40, bottom: 8, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
+    legend: { data: legend, textStyle: values, top: 0, left: 0, show: legend.length > 1, inactiveColor: colours.grid },
+    // Without markup: nothing of it needs styles within the page.
+    tooltip: { trigger: 'axis', renderMode: 'richText', confine: true },
+    xAxis: byTime
+      ? { ...axis, type: 'time', splitLine: { show: false } }
+      : { ...axis, type: 'category', boundaryGap: false, data: read.rows.map((row) => row.label) },
+    yAxis: [left, right],
+    series: drawn,
+  };
+}
