@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_record::PatientId;
+use homeward_store::access::Role;
 use homeward_store::audit::accesses;
 
 use super::moment::Moment;
@@ -20,7 +21,8 @@ const MOST: Limit<100, 100> = Limit(100);
 #[derive(Template)]
 #[template(path = "pages/access_log.html")]
 struct Log {
-    head: Head,
+    /// Where it is the reader's own record, or one that they were named to see.
+    head: Option<Head>,
     who: Option<Who>,
     entries: Vec<Entry>,
     more: bool,
@@ -33,7 +35,10 @@ struct Entry {
 
 pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let head = Head::of(&exchange, patient).await?;
+    let head = match exchange.principal().acts_as.role {
+        Role::Patient => Some(Head::of(&exchange, patient).await?),
+        _ => None,
+    };
     let mut found = accesses(&mut *exchange.connection().await, patient, None, MOST.and_one()).await?;
     let more = MOST.cut(&mut found).is_some();
     let template = Log {

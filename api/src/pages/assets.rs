@@ -76,7 +76,10 @@ mod tests {
     #[test]
     fn templates_load_what_there_is() {
         let mut names = Vec::new();
-        named(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")), &mut names);
+        named(
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")),
+            &mut names,
+        );
         assert!(names.contains(&"homeward.css".to_owned()), "{names:?}");
         for name in names {
             assert!(ASSETS.iter().any(|asset| asset.name == name), "{name}");

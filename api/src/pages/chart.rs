@@ -123,10 +123,7 @@ mod tests {
             title: "Blood pressure <at home>".to_owned(),
             says: "The average is 131/82 mmHg.".to_owned(),
             over: "When",
-            series: vec![
-                series("Systolic", Shape::Line),
-                series("Diastolic", Shape::Dots),
-            ],
+            series: vec![series("Systolic", Shape::Line), series("Diastolic", Shape::Dots)],
             rows: vec![
                 Row {
                     at: at("2026-01-02T07:30:00Z"),
@@ -149,7 +146,10 @@ mod tests {
         assert!(text.contains("Blood pressure &#60;at home&#62;"), "{text}");
         assert!(text.contains("data-shape=\"dots\""), "{text}");
         assert!(text.contains(">131</td>") && !text.contains("131.4"), "{text}");
-        assert!(text.contains(">–</td>"), "a value that is not there is said: {text}");
+        assert!(
+            text.contains(">–</td>"),
+            "a value that is not there is said: {text}"
+        );
         assert!(text.contains("data-to=\"135\""), "{text}");
     }
 }

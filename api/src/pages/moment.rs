@@ -33,7 +33,10 @@ impl Moment {
 
     /// Without the year, for what is not long ago: `26 Nov, 06:12`.
     pub(crate) fn short(at: DateTime<Utc>) -> Moment {
-        Moment { at, form: Form::Short }
+        Moment {
+            at,
+            form: Form::Short,
+        }
     }
 
     /// The same as plain text.

@@ -74,7 +74,11 @@ fn links(exchange: &Exchange) -> Vec<Link> {
         ("/worklist", "Worklist", Action::ReadAlerts),
         ("/practice", "Practice", Action::ReadOverview),
         ("/patients", "Patients", Action::FindPatients),
-        ("/break-glass", "Opened without a relationship", Action::ReviewBreakGlass),
+        (
+            "/break-glass",
+            "Opened without a relationship",
+            Action::ReviewBreakGlass,
+        ),
     ];
     pages
         .into_iter()

@@ -58,13 +58,7 @@ pub(crate) struct Row {
 }
 
 pub(super) fn ask(status: StatusCode, wrong: Option<&str>) -> Response {
-    answer(
-        status,
-        &Ask {
-            who: None,
-            wrong,
-        },
-    )
+    answer(status, &Ask { who: None, wrong })
 }
 
 pub(super) fn gone() -> Response {

@@ -93,7 +93,12 @@ impl Head {
 fn born(person: &Person, exchange: &Exchange) -> String {
     let age = exchange.now().date_naive().years_since(person.born).unwrap_or(0);
     let born = person.born;
-    format!("{} {} {} ({age} years)", born.day(), born.format("%B"), born.year())
+    format!(
+        "{} {} {} ({age} years)",
+        born.day(),
+        born.format("%B"),
+        born.year()
+    )
 }
 
 /// An NHS number as it is written.
