@@ -1,29 +1,88 @@
-//! Pages in a real browser, against the real server, with a device that measures meanwhile.
+//! Pages in a real browser, against the real server, with devices that measure meanwhile.
+
+mod shared_summary;
+mod worklist;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::harness::*;
 
 /// Where the browser's driver is.
-pub(crate) const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools-npm");
+const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools-npm");
 /// What the browser does.
-pub(crate) const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser");
 
-const PASSWORD: &str = "a password of the nurse";
+/// The password of every account that [`add_account`] adds.
+pub(crate) const PASSWORD: &str = "a password for the tests";
 
-/// An account of a nurse of the default care team.
-async fn nurse(server: &Server) {
+/// Runs a script of `tests/it/browser` in a browser, with the server's address and more arguments. What it asks for, in a
+/// line `please: …`, is done by `answer`, after which it goes on; it ends by saying `seen`. Whatever else it says is wrong.
+pub(crate) async fn browse(
+    server: &Server,
+    script: &str,
+    arguments: &[&str],
+    mut answer: impl AsyncFnMut(&str) -> Value,
+) {
+    let mut process = Command::new("node")
+        .arg(format!("{SCRIPTS}/{script}"))
+        .arg(TOOLS)
+        .arg(format!("http://{}", server.http))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Node.js is there: scripts/test-tools.sh installs it");
+    let mut answers = process.stdin.take().unwrap();
+    let output = process.stdout.take().unwrap();
+    let (lines, mut said) = tokio::sync::mpsc::channel(16);
+    let reader = tokio::task::spawn_blocking(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut wrong = Vec::new();
+    let mut ended = false;
+    while let Some(line) = said.recv().await {
+        match line.strip_prefix("please: ") {
+            Some(wish) => {
+                let answered = answer(wish).await;
+                writeln!(answers, "{answered}").unwrap();
+            }
+            None if line == "seen" => ended = true,
+            None => wrong.push(line),
+        }
+    }
+    reader.await.unwrap();
+    let status = tokio::task::spawn_blocking(move || process.wait()).await;
+    let status = status.unwrap().unwrap();
+    assert!(
+        status.success() && ended && wrong.is_empty(),
+        "{script}: {status}: {wrong:#?}"
+    );
+}
+
+/// The same for a script that asks for nothing.
+pub(crate) async fn browse_alone(server: &Server, script: &str, arguments: &[&str]) {
+    browse(server, script, arguments, async |wish| {
+        panic!("{script} asks for {wish}")
+    })
+    .await;
+}
+
+/// Adds an account that signs in as `name` in one role, and answers its number.
+pub(crate) async fn add_account(server: &Server, name: &str, person: &str, role: &[&str]) -> String {
     let mut command = server.command(&[
         "account",
         "add",
         "--sign-in-name",
-        "nurse",
+        name,
         "--name",
-        "Mei Ng",
+        person,
         "--password-stdin",
     ]);
     let mut process = command
@@ -36,85 +95,26 @@ async fn nurse(server: &Server) {
     drop(input);
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let added: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let added: Value = serde_json::from_slice(&output.stdout).unwrap();
     let account = added["account_id"].to_string();
-    let team = sqlx::query_scalar::<_, i64>("SELECT organisation_id FROM organisation WHERE is_default")
+    server
+        .cli(&[&["role", "grant", "--account", &account, "--role"][..], role].concat())
+        .await;
+    account
+}
+
+/// A nurse of the default care team, Mei Ng, who signs in as `nurse`.
+pub(crate) async fn add_nurse(server: &Server) {
+    let team = default_team(server).await;
+    let role = ["care_team_member", "--organisation", &team];
+    add_account(server, "nurse", "Mei Ng", &role).await;
+}
+
+/// The number of the team with which patients are enrolled unless it is said otherwise.
+pub(crate) async fn default_team(server: &Server) -> String {
+    sqlx::query_scalar::<_, i64>("SELECT organisation_id FROM organisation WHERE is_default")
         .fetch_one(&server.pool)
         .await
         .unwrap()
-        .to_string();
-    let role = ["--role", "care_team_member", "--organisation", &team];
-    server
-        .cli(&[&["role", "grant", "--account", &account][..], &role].concat())
-        .await;
-}
-
-#[tokio::test]
-async fn an_alert_shows_up_on_the_worklist_and_is_worked_to_its_end() {
-    let database = TestDatabase::create().await;
-    let server = Server::start(&database).await;
-    let sensor = server.enrol_on("diabetes-type-1", "cgm").await;
-    nurse(&server).await;
-    let mut client = sensor.connect_v5().await;
-    let base = format!("http://{}", server.http);
-    let mut process = Command::new("node")
-        .args([
-            &format!("{SCRIPTS}/worklist.mjs"),
-            TOOLS,
-            &base,
-            "nurse",
-            PASSWORD,
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Node.js is there: scripts/test-tools.sh installs it");
-    let mut answers = process.stdin.take().unwrap();
-    let (lines, mut said) = tokio::sync::mpsc::channel(16);
-    let output = process.stdout.take().unwrap();
-    let reader = tokio::task::spawn_blocking(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if lines.blocking_send(line).is_err() {
-                break;
-            }
-        }
-    });
-
-    let mut wrong = Vec::new();
-    let mut ended = false;
-    while let Some(line) = said.recv().await {
-        let glucose = match line.as_str() {
-            "please: publish a very low glucose" => Some(2.6),
-            "please: publish glucose in range" => Some(6.1),
-            "signed out" => {
-                ended = true;
-                None
-            }
-            other => {
-                wrong.push(other.to_owned());
-                None
-            }
-        };
-        if let Some(value) = glucose {
-            // Of the present, and later than the one before.
-            let at = now()
-                + if value > 3.0 {
-                    TimeDelta::seconds(1)
-                } else {
-                    TimeDelta::zero()
-                };
-            let reading = json!({"type": "glucose", "at": at, "value": value, "sample": "interstitial"});
-            let body = json!({"readings": [reading]}).to_string();
-            assert_eq!(client.upload(&sensor.topic("readings"), body).await, 0);
-            writeln!(answers, "done").unwrap();
-        }
-    }
-    reader.await.unwrap();
-    let status = tokio::task::spawn_blocking(move || process.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(status.success() && ended, "{wrong:#?}");
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    client.disconnect().await;
+        .to_string()
 }

@@ -34,7 +34,6 @@ mod plans;
 mod publishing;
 mod replay;
 mod research;
-mod shared_summary;
 mod smoke;
 mod stopping;
 mod subscribing;

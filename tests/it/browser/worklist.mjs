@@ -1,17 +1,9 @@
 // A nurse works an alert from its raising to its end. What is published meanwhile, the test does when it is asked.
-import { createInterface } from 'node:readline';
-import { base, judge, rest, run, signIn } from './browser.mjs';
+import { base, judge, please, rest, run, signIn } from './browser.mjs';
 
 const [name, password] = rest;
-const answers = createInterface({ input: process.stdin });
-const done = answers[Symbol.asyncIterator]();
 
 await run(async (page, say) => {
-  // Asks the test to do something, and goes on when it is done.
-  const please = async (what) => {
-    say(`please: ${what}`);
-    await done.next();
-  };
   await page.goto(`${base}/worklist`);
   await judge(page, 'signing in', say);
   await signIn(page, name, 'not the password');
@@ -40,6 +32,4 @@ await run(async (page, say) => {
   await judge(page, 'picking a role', say);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-  say('signed out');
 });
-answers.close();

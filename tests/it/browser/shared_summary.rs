@@ -1,11 +1,9 @@
 //! A summary that a patient shares, in a real browser: what a form sends there comes with the headers that it has.
 
-use std::process::Command;
-
 use hyper::Method;
 use serde_json::json;
 
-use crate::browser::{SCRIPTS, TOOLS};
+use super::browse_alone;
 use crate::harness::*;
 use crate::openapi::own_token;
 
@@ -31,17 +29,12 @@ async fn somebody_without_an_account_reads_a_summary_and_the_patient_reads_that(
     let (link, code) = (made["link"].as_str().unwrap(), made["code"].as_str().unwrap());
     let secret = link.rsplit('/').next().unwrap();
 
-    let mut command = Command::new("node");
-    let script = format!("{SCRIPTS}/shared_summary.mjs");
-    let base = format!("http://{}", server.http);
-    command.args([script.as_str(), TOOLS, &base, &format!("/share/{secret}"), code]);
-    let output = tokio::task::spawn_blocking(move || command.output());
-    let output = output
-        .await
-        .unwrap()
-        .expect("Node.js is there: scripts/test-tools.sh installs it");
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "seen\n", "{complaints}");
+    browse_alone(
+        &server,
+        "shared_summary.mjs",
+        &[&format!("/share/{secret}"), code],
+    )
+    .await;
 
     let log = format!("/api/v1/patients/{patient}/access-log");
     let log = server
