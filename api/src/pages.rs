@@ -14,6 +14,8 @@ pub(crate) mod home;
 mod moment;
 pub(crate) mod password;
 pub(crate) mod patient;
+pub(crate) mod patients;
+pub(crate) mod practice;
 pub(crate) mod role;
 pub(crate) mod sign_in;
 #[cfg(test)]

@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 use homeward_alerts::Programme;
 use homeward_alerts::summary::practice::{Goal, goals};
 use homeward_store::access::visible_to;
-use homeward_store::practice::{ProgrammeCount, ProgrammeGoal, count_programmes};
+use homeward_store::practice::{ProgrammeGoal, Standing, standings};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -50,15 +50,15 @@ pub(crate) struct Overview {
 }
 
 #[derive(Serialize, ToSchema)]
-struct OfProgramme {
-    programme: String,
-    title: &'static str,
-    patients: i64,
-    in_target: i64,
-    out_of_target: i64,
-    not_enough_data: i64,
-    overdue: i64,
-    open_alerts: i64,
+pub(crate) struct OfProgramme {
+    pub(crate) programme: String,
+    pub(crate) title: &'static str,
+    pub(crate) patients: i64,
+    pub(crate) in_target: i64,
+    pub(crate) out_of_target: i64,
+    pub(crate) not_enough_data: i64,
+    pub(crate) overdue: i64,
+    pub(crate) open_alerts: i64,
 }
 
 pub(crate) async fn get(
@@ -66,21 +66,52 @@ pub(crate) async fn get(
     exchange: Exchange,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Overview>, ApiError> {
+    let (rolled_up_until, standings) = of_caller(&app, &exchange, parameters.organisation).await?;
+    Ok(Json(Overview {
+        organisation: parameters.organisation,
+        as_of: exchange.now(),
+        rolled_up_until,
+        programmes: counted(&standings),
+    }))
+}
+
+/// How the patients whom the caller may see are doing, by programme and patient, and until when rollups are complete.
+pub(crate) async fn of_caller(
+    app: &App,
+    exchange: &Exchange,
+    organisation: Option<i64>,
+) -> Result<(DateTime<Utc>, Vec<Standing>), ApiError> {
     let now = exchange.now();
     let goals = goals();
     let stored: Vec<ProgrammeGoal<'_>> = goals.iter().map(stored).collect();
     let held_role = exchange.principal().acts_as.id;
     let patients = visible_to(&mut *exchange.connection().await, held_role, now).await?;
     let mut connection = app.connection().await?;
-    let organisation = parameters.organisation;
-    let (rolled_up_until, counts) =
-        count_programmes(&mut connection, &stored, &patients, organisation, now).await?;
-    Ok(Json(Overview {
-        organisation: parameters.organisation,
-        as_of: now,
-        rolled_up_until,
-        programmes: counts.into_iter().map(of_programme).collect(),
-    }))
+    Ok(standings(&mut connection, &stored, &patients, organisation, now).await?)
+}
+
+/// Counts those of each programme, which stand together.
+pub(crate) fn counted(standings: &[Standing]) -> Vec<OfProgramme> {
+    let of_programme = standings.chunk_by(|one, next| one.programme == next.programme);
+    of_programme.map(count).collect()
+}
+
+fn count(standings: &[Standing]) -> OfProgramme {
+    let count = |counts: fn(&Standing) -> bool| {
+        let n = standings.iter().filter(|standing| counts(standing)).count();
+        i64::try_from(n).unwrap_or(i64::MAX)
+    };
+    let programme = standings.first().map_or("", |standing| &standing.programme);
+    OfProgramme {
+        title: Programme::named(programme).map_or("", |programme| &programme.title),
+        programme: programme.to_owned(),
+        patients: count(|_| true),
+        in_target: count(|one| one.enough && !one.out_of_target),
+        out_of_target: count(|one| one.enough && one.out_of_target),
+        not_enough_data: count(|one| !one.enough),
+        overdue: count(|one| one.overdue),
+        open_alerts: standings.iter().map(|standing| standing.open_alerts).sum(),
+    }
 }
 
 fn stored(goal: &Goal) -> ProgrammeGoal<'_> {
@@ -92,20 +123,6 @@ fn stored(goal: &Goal) -> ProgrammeGoal<'_> {
         least_days: goal.enough.least_days,
         least_readings: i64::try_from(goal.enough.least_readings).unwrap_or(i64::MAX),
         expected: goal.expected,
-    }
-}
-
-fn of_programme(count: ProgrammeCount) -> OfProgramme {
-    let title = Programme::named(&count.programme).map_or("", |programme| &programme.title);
-    OfProgramme {
-        programme: count.programme,
-        title,
-        patients: count.patients,
-        in_target: count.in_target,
-        out_of_target: count.out_of_target,
-        not_enough_data: count.not_enough_data,
-        overdue: count.overdue,
-        open_alerts: count.open_alerts,
     }
 }
 

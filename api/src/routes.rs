@@ -214,6 +214,8 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/alerts/{alert}/comment", WorkOnAlerts, alerts::comment::post).says("Says something about an alert"),
         Route::post("/api/v1/alerts/{alert}/snooze", WorkOnAlerts, alerts::snooze::post).says("Lets nobody be paged for an alert for a while"),
         Route::post("/api/v1/alerts/{alert}/close", WorkOnAlerts, alerts::close::post).says("Puts an alert away whose condition has cleared"),
+        Route::get("/practice", ListPatients, pages::practice::get),
+        Route::get("/patients", FindPatients, pages::patients::get),
         Route::get("/worklist", ReadAlerts, pages::worklist::get),
         Route::post("/worklist/{alert}/acknowledge", WorkOnAlerts, pages::alert::acknowledge),
         Route::post("/worklist/{alert}/close", WorkOnAlerts, pages::alert::close),

@@ -1,4 +1,4 @@
-//! How the patients of each programme are doing, counted.
+//! How patients are doing on their programmes.
 
 use chrono::{DateTime, Utc};
 use homeward_record::{Metric, PatientId};
@@ -27,45 +27,42 @@ pub struct ProgrammeGoal<'a> {
     pub expected: Option<(&'a str, Metric)>,
 }
 
-/// The patients of a programme, counted.
+/// How a patient is doing on a programme.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProgrammeCount {
+pub struct Standing {
     /// The programme's name.
     pub programme: String,
-    /// Patients with a rule of the programme in force.
-    pub patients: i64,
-    /// Those with enough readings to tell, and no open episode of a rule that judges the target.
-    pub in_target: i64,
-    /// Those with enough readings to tell, and such an episode.
-    pub out_of_target: i64,
-    /// The others.
-    pub not_enough_data: i64,
-    /// Patients without a reading of the main metric for longer than their plan expects one, to the hour.
-    pub overdue: i64,
+    /// The patient.
+    pub patient: PatientId,
+    /// Whether there are enough readings to tell, and a rule that judges the target.
+    pub enough: bool,
+    /// Whether such a rule has an open episode; says nothing where there is not enough.
+    pub out_of_target: bool,
+    /// Whether there is no reading of the main metric for longer than the plan expects one, to the hour.
+    pub overdue: bool,
     /// Open episodes of the programme's rules.
     pub open_alerts: i64,
 }
 
-/// Counts these patients by programme at a time, all of them or those who are registered with an organisation.
-/// Programmes that have none are left out. For a connection that sees the whole record: row-level security would look
-/// for each row through the list of all whom a role may see. Says also until when rollups are complete: readings since then count for what is
-/// overdue, and not yet for whether there are enough.
-pub async fn count_programmes(
+/// How each of these patients is doing on each of their programmes at a time, by programme and patient: all of them or
+/// those who are registered with an organisation. For a connection that sees the whole record: row-level security would
+/// look for each row through the list of all whom a role may see. Says also until when rollups are complete: readings
+/// since then count for what is overdue, and not yet for whether there are enough.
+pub async fn standings(
     connection: &mut PgConnection,
     goals: &[ProgrammeGoal<'_>],
     patients: &[PatientId],
     organisation: Option<i64>,
     now: DateTime<Utc>,
-) -> Result<(DateTime<Utc>, Vec<ProgrammeCount>), Error> {
-    let failed = |source| Error::new("count the patients of programmes", source);
+) -> Result<(DateTime<Utc>, Vec<Standing>), Error> {
+    let failed = |source| Error::new("look up how patients are doing", source);
     let columns = Columns::of(goals);
     let today = Bucket::Day.floor(now);
     let rolled_up_until = sqlx::query_scalar!("SELECT rolled_up_until FROM gate")
         .fetch_one(&mut *connection)
         .await
         .map_err(failed)?;
-    let counts = sqlx::query_as!(
-        ProgrammeCount,
+    let rows = sqlx::query!(
         r#"
         WITH goal AS MATERIALIZED (
             SELECT * FROM UNNEST($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::smallint[])
@@ -86,11 +83,8 @@ pub async fn count_programmes(
         )
         -- What is asked of each patient is asked by an index, one after the other: how many there are is not known when
         -- this is planned.
-        SELECT programme AS "programme!", count(*) AS "patients!",
-            count(*) FILTER (WHERE has_target AND enough AND NOT out_of_target) AS "in_target!",
-            count(*) FILTER (WHERE has_target AND enough AND out_of_target) AS "out_of_target!",
-            count(*) FILTER (WHERE NOT (has_target AND enough)) AS "not_enough_data!",
-            count(*) FILTER (WHERE overdue) AS "overdue!", sum(episodes)::bigint AS "open_alerts!"
+        SELECT programme AS "programme!", cohort.patient_id AS "patient!", has_target AND enough AS "enough!",
+            out_of_target AS "out_of_target!", overdue AS "overdue!", episodes AS "open_alerts!"
         FROM cohort JOIN goal USING (programme)
         CROSS JOIN LATERAL (
             SELECT COALESCE(bool_and(stored.days >= goal.least_days AND stored.n >= goal.least_readings), false)
@@ -138,8 +132,7 @@ pub async fn count_programmes(
                     )
             ) AS overdue
         ) AS of_time
-        GROUP BY programme
-        ORDER BY programme
+        ORDER BY programme, cohort.patient_id
         "#,
         &columns.programmes,
         &columns.days,
@@ -160,7 +153,40 @@ pub async fn count_programmes(
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    Ok((rolled_up_until, counts))
+    let standings = rows.into_iter().map(|row| Standing {
+        programme: row.programme,
+        patient: PatientId(row.patient),
+        enough: row.enough,
+        out_of_target: row.out_of_target,
+        overdue: row.overdue,
+        open_alerts: row.open_alerts,
+    });
+    Ok((rolled_up_until, standings.collect()))
+}
+
+/// When something of a metric was last measured of each of these patients, as far as anything was.
+pub async fn last_measured(
+    connection: &mut PgConnection,
+    patients: &[PatientId],
+    metric: Metric,
+) -> Result<Vec<(PatientId, DateTime<Utc>)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT patient_id AS "patient!", latest.time AS "time!"
+         FROM UNNEST($1::bigint[]) AS asked (patient_id) CROSS JOIN LATERAL (
+             SELECT time FROM reading
+             WHERE reading.patient_id = asked.patient_id AND metric = $2 AND NOT entered_in_error
+             ORDER BY time DESC LIMIT 1
+         ) AS latest"#,
+        &patients.iter().map(|patient| patient.0).collect::<Vec<_>>(),
+        metric.code()
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("look up when patients last measured", source))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (PatientId(row.patient), row.time))
+        .collect())
 }
 
 /// Goals, column by column.

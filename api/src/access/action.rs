@@ -35,6 +35,8 @@ pub(crate) enum Action {
     ReadReadings,
     /// Counts patients by programme, and names none.
     ReadOverview,
+    /// Lists the patients of a programme by name, and how they are doing.
+    ListPatients,
     /// Enters readings.
     EnterReadings,
     /// Marks readings as entered in error.
@@ -77,7 +79,7 @@ pub(crate) struct Scope {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Action; 31] = [
+    pub(crate) const ALL: &[Action] = &[
         Action::FindPatients,
         Action::ManagePatients,
         Action::EndEnrolments,
@@ -95,6 +97,7 @@ impl Action {
         Action::ReadFlags,
         Action::ReadReadings,
         Action::ReadOverview,
+        Action::ListPatients,
         Action::EnterReadings,
         Action::CorrectReadings,
         Action::ReadCarePlan,
@@ -131,6 +134,7 @@ impl Action {
             Action::ReadFlags => "read_flags",
             Action::ReadReadings => "read_readings",
             Action::ReadOverview => "read_overview",
+            Action::ListPatients => "list_patients",
             Action::EnterReadings => "enter_readings",
             Action::CorrectReadings => "correct_readings",
             Action::ReadCarePlan => "read_care_plan",
@@ -165,7 +169,7 @@ impl Action {
             // Only a scope of all resources includes that.
             Action::ReadEverything => ("*", false),
             Action::ReadFlags => ("Flag", false),
-            Action::ReadReadings | Action::ReadOverview => ("Observation", false),
+            Action::ReadReadings | Action::ReadOverview | Action::ListPatients => ("Observation", false),
             Action::EnterReadings | Action::CorrectReadings => ("Observation", true),
             Action::ReadCarePlan | Action::TryRules => ("CarePlan", false),
             Action::ChangeCarePlan => ("CarePlan", true),
@@ -187,6 +191,10 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "find_patients" => (
             "saw your details in a list of patients",
             "find you in a list of patients",
+        ),
+        "list_patients" => (
+            "saw in a list of patients how you are doing on your programme",
+            "see in a list of patients how you are doing on your programme",
         ),
         "manage_patients" => (
             "put down or changed who you are and which team looks after you",

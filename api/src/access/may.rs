@@ -37,7 +37,9 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         | Action::ReadFlags
         | Action::ReadChoices => !matches!(role, PrivacyOfficer | Administrator),
         Action::Export => matches!(role, CareTeamLead | GpClinician | GpManager | Integrator),
-        Action::ReadOverview => !matches!(role, Patient | PrivacyOfficer | Administrator),
+        Action::ReadOverview | Action::ListPatients => {
+            !matches!(role, Patient | PrivacyOfficer | Administrator)
+        }
         Action::EnterReadings
         | Action::CorrectReadings
         | Action::WorkOnAlerts
@@ -168,7 +170,7 @@ mod tests {
         for action in Action::ALL {
             for basis in [Basis::Proxy, Basis::BreakGlass] {
                 assert_eq!(
-                    covers(basis, action),
+                    covers(basis, *action),
                     !action.scope().write,
                     "{basis:?} {action:?}"
                 );

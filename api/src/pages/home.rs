@@ -17,6 +17,7 @@ pub(crate) async fn get(signed_in: SignedIn) -> Response {
     match (acts_as.role, acts_as.patient) {
         (Role::Patient, Some(patient)) => see(&format!("/patients/{patient}")),
         (Role::PrivacyOfficer, _) => see("/break-glass"),
+        (Role::GpClinician | Role::GpManager, _) => see("/practice"),
         (Role::Administrator, _) => see("/role"),
         _ => see("/worklist"),
     }

@@ -72,7 +72,7 @@ fn links(exchange: &Exchange) -> Vec<Link> {
     let patient = exchange.principal().acts_as.role == Role::Patient;
     let pages = [
         ("/worklist", "Worklist", Action::ReadAlerts),
-        ("/practice", "Practice", Action::ReadOverview),
+        ("/practice", "By programme", Action::ListPatients),
         ("/patients", "Patients", Action::FindPatients),
         (
             "/break-glass",
@@ -82,7 +82,11 @@ fn links(exchange: &Exchange) -> Vec<Link> {
     ];
     pages
         .into_iter()
-        .filter(|(_, _, action)| !patient && exchange.includes(*action))
+        .filter(|(href, _, action)| {
+            // Who may find patients without seeing anything of them has pages of another kind for that.
+            let opens = *href != "/patients" || exchange.includes(Action::ReadReadings);
+            !patient && opens && exchange.includes(*action)
+        })
         .map(|(href, text, _)| Link {
             href: href.to_owned(),
             text,

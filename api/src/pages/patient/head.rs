@@ -1,6 +1,6 @@
 //! The head of every page about one patient: who it is, why the reader may see them, and where the other pages are.
 
-use chrono::Datelike;
+use chrono::{DateTime, Datelike, Utc};
 use homeward_record::PatientId;
 use homeward_store::access::{Basis, Role, basis_for};
 use homeward_store::patients::{Person, find_person};
@@ -69,7 +69,7 @@ impl Head {
         let links = pages.into_iter().filter(|page| exchange.includes(page.2));
         Ok(Head {
             patient,
-            born: born(&person, exchange),
+            born: born(&person, exchange.now()),
             nhs_number: spaced(&person.nhs_number),
             name: person.name,
             programmes,
@@ -90,8 +90,9 @@ impl Head {
     }
 }
 
-fn born(person: &Person, exchange: &Exchange) -> String {
-    let age = exchange.now().date_naive().years_since(person.born).unwrap_or(0);
+/// The day of birth, and the age.
+pub(crate) fn born(person: &Person, now: DateTime<Utc>) -> String {
+    let age = now.date_naive().years_since(person.born).unwrap_or(0);
     let born = person.born;
     format!(
         "{} {} {} ({age} years)",
