@@ -1,6 +1,6 @@
 # What one does with Homeward from a checkout. Every target is safe to repeat.
 
-.PHONY: help setup demo test check bench fuzz deny
+.PHONY: help setup demo test check bench screenshots fuzz deny
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -23,6 +23,9 @@ check: setup ## formatting, lints, and whether .sqlx/ matches the queries
 
 bench: setup ## measure how many readings a second this machine takes, end to end
 	cargo run --release --bin homeward -- bench
+
+screenshots: setup ## pictures of every page of the demo, in target/screenshots
+	@scripts/screenshots.sh
 
 fuzz: ## how to fuzz the decoders
 	@echo "Fuzzing needs the nightly compiler and cargo-fuzz (cargo install cargo-fuzz)."

@@ -10,6 +10,7 @@ mod history;
 mod http;
 mod load;
 mod mqtt;
+mod pages;
 mod report;
 mod rules;
 mod trends;
@@ -77,6 +78,8 @@ enum Only {
     DryRun,
     /// Trends of 90 days and glucose summaries, of patients with 10,000 readings each, while others come in
     Trends,
+    /// The worklist, a patient's page and the list of a programme, of as many patients as the demo has
+    Pages,
 }
 
 /// Runs the bench.
@@ -95,16 +98,15 @@ async fn tell(database: &LocalServer, options: Options) -> Result<String> {
     let url = database.database_url("homeward");
     let pool = homeward_store::connect(&url, 2)?;
     homeward_store::migrate(&pool).await?;
+    let measured = Duration::from_secs(options.seconds);
     match options.only {
         None => text(&measure(&url, &pool, options).await?, options.json),
         Some(Only::DryRun) => text(&dry_run::measure(&url).await?, options.json),
-        Some(Only::Trends) => {
-            let measured = Duration::from_secs(options.seconds);
-            text(
-                &trends::measure(&url, options.readings, measured).await?,
-                options.json,
-            )
-        }
+        Some(Only::Pages) => text(&pages::measure(&url, measured).await?, options.json),
+        Some(Only::Trends) => text(
+            &trends::measure(&url, options.readings, measured).await?,
+            options.json,
+        ),
     }
 }
 

@@ -120,14 +120,15 @@ pub(super) async fn measure(url: &str, readings: u64, measured: Duration) -> Res
         for series in ["heart_rate", "blood_pressure", "glucose"] {
             progress(&format!("asking for trends of {series}"));
             let path = |patient| trend(patient, series, "auto", until);
-            let quantiles = ask(server.http, &numbers, measured, path).await?;
+            let (quantiles, _) = ask(server.http, TOKEN, &numbers, measured, path).await?;
             trends.push(Latency { series, quantiles });
         }
         progress("asking for glucose summaries");
         let from = until - TimeDelta::days(GLUCOSE_DAYS);
         let window = format!("from={}&to={}", query_time(from), query_time(until));
         let path = |patient| format!("/api/v1/patients/{patient}/glucose-summary?{window}");
-        anyhow::Ok((trends, ask(server.http, &numbers, measured, path).await?))
+        let (quantiles, _) = ask(server.http, TOKEN, &numbers, measured, path).await?;
+        anyhow::Ok((trends, quantiles))
     };
     let (load, (trends, glucose_summary)) =
         tokio::try_join!(load::run(devices, shape, warm_up, measured * 4), asking)?;
@@ -157,16 +158,17 @@ fn trend(patient: i64, series: &str, bucket: &str, until: DateTime<Utc>) -> Stri
 }
 
 /// How long answers take, to some readers who ask for a time, each for one patient after the other, in an order that
-/// has nothing to do with their numbers.
-async fn ask(
+/// has nothing to do with their numbers. Answers also how long the last answer was, in bytes.
+pub(super) async fn ask(
     http: SocketAddr,
+    token: &str,
     patients: &[i64],
     measured: Duration,
     path: impl Fn(i64) -> String,
-) -> Result<Quantiles> {
+) -> Result<(Quantiles, usize)> {
     let reader = async |reader: u64| {
-        let mut client = Client::connect(http, TOKEN).await?;
-        let mut latencies = Vec::new();
+        let mut client = Client::connect(http, token).await?;
+        let (mut latencies, mut bytes) = (Vec::new(), 0);
         let begun = Instant::now();
         for round in 0.. {
             if begun.elapsed() >= measured {
@@ -174,15 +176,15 @@ async fn ask(
             }
             let path = path(any(patients, READERS * round + reader));
             let asked = Instant::now();
-            client.get(&path).await?;
+            bytes = client.get(&path).await?.len();
             latencies.push(asked.elapsed());
         }
-        anyhow::Ok(latencies)
+        anyhow::Ok((latencies, bytes))
     };
-    let (mut latencies, others) = tokio::try_join!(reader(0), reader(1))?;
+    let ((mut latencies, bytes), (others, _)) = tokio::try_join!(reader(0), reader(1))?;
     latencies.extend(others);
     latencies.sort_unstable();
-    Ok(Quantiles::of(&latencies))
+    Ok((Quantiles::of(&latencies), bytes))
 }
 
 /// One of the patients; another for each number.

@@ -65,6 +65,13 @@ pub(super) async fn let_in(pool: &PgPool, patient: PatientId) -> Result<Vec<Pers
             (None, None),
             "looks after who looks at records",
         ),
+        (
+            "admin",
+            "Tom Hall",
+            Role::Administrator,
+            (None, None),
+            "looks after people, devices and the service",
+        ),
     ] {
         let mut password = random_secret();
         password.truncate(PASSWORD_LENGTH);

@@ -1,0 +1,113 @@
+//! How long pages take that people look at all day: the worklist with 200 open alerts, a patient with 90 days of readings,
+//! and the list of a programme, of as many patients as the demo has.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use homeward_record::Clock;
+use homeward_store::admin::add_token;
+use homeward_store::trends::Bucket;
+use serde::Serialize;
+
+use super::history::{DAYS, Filled, fill};
+use super::report::{Quantiles, machine};
+use super::trends::ask;
+use super::{Server, alerts, enrol, give_plan, progress};
+
+const PATIENTS: usize = 300;
+const OPEN_ALERTS: usize = 200;
+const TOKEN: &str = "hw_bench";
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Pages {
+    machine: String,
+    readings: u64,
+    pages: Vec<Page>,
+}
+
+#[derive(Debug, Serialize)]
+struct Page {
+    what: String,
+    /// Of the page in the last answer.
+    bytes: usize,
+    #[serde(flatten)]
+    quantiles: Quantiles,
+}
+
+impl fmt::Display for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.machine)?;
+        writeln!(f, "{} readings of {PATIENTS} patients", self.readings)?;
+        for Page {
+            what,
+            bytes,
+            quantiles,
+        } in &self.pages
+        {
+            writeln!(f, "  {what:<44}{:>5} KB  {quantiles}", bytes / 1_000)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fills a record, lets alerts be raised, and asks for the pages, each for a time.
+pub(super) async fn measure(url: &str, measured: Duration) -> Result<Pages> {
+    let pool = homeward_store::connect(url, 2)?;
+    let mut connection = pool.acquire().await?;
+    progress("enrolling patients");
+    let patients = enrol(&mut connection, PATIENTS, "watch").await?;
+    for programme in ["diabetes-type-1", "hypertension"] {
+        give_plan(&mut connection, &patients, programme).await?;
+    }
+    add_token(&mut connection, "bench", TOKEN).await?;
+    let until = Bucket::Hour.floor(Clock::System.now());
+    let Filled { readings, .. } = fill(&mut connection, &patients, until).await?;
+    drop(connection);
+
+    let server = Server::start(url).await?;
+    progress("raising alerts");
+    let low = &patients[..OPEN_ALERTS];
+    alerts::measure(server.mqtt, server.http, TOKEN, low, Duration::ZERO).await?;
+    let numbers: Vec<i64> = patients.iter().map(|(patient, _)| *patient).collect();
+    let mut pages = Vec::new();
+    let patient = |patient: i64| format!("/patients/{patient}?range={DAYS}d");
+    let of_a_patient = format!("a patient, {DAYS} days");
+    let worklist = format!("the worklist, {OPEN_ALERTS} open alerts");
+    pages.push(page(&server, &numbers, measured, worklist, |_| "/worklist".to_owned()).await?);
+    pages.push(page(&server, &numbers, measured, of_a_patient, patient).await?);
+    let practice = |_| "/practice".to_owned();
+    pages.push(
+        page(
+            &server,
+            &numbers,
+            measured,
+            "the patients of a programme".to_owned(),
+            practice,
+        )
+        .await?,
+    );
+    server.stop().await?;
+    Ok(Pages {
+        machine: machine(),
+        readings,
+        pages,
+    })
+}
+
+async fn page(
+    server: &Server,
+    patients: &[i64],
+    measured: Duration,
+    what: String,
+    path: impl Fn(i64) -> String,
+) -> Result<Page> {
+    progress(&format!("asking for {what}"));
+    let (quantiles, bytes) = ask(server.http, TOKEN, patients, measured, path).await?;
+    Ok(Page {
+        what,
+        bytes,
+        quantiles,
+    })
+}
