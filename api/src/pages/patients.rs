@@ -105,3 +105,32 @@ fn filter(query: &str) -> Result<PersonFilter, String> {
         ..PersonFilter::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::TestApp;
+
+    #[tokio::test]
+    async fn patients_are_found_by_number_and_by_name() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let number: String = sqlx::query_scalar("SELECT nhs_number FROM patient WHERE patient_id = $1")
+            .bind(patient.0)
+            .fetch_one(app.pool())
+            .await
+            .unwrap();
+        let link = format!("href=\"/patients/{patient}\"");
+        for (query, status, told) in [
+            (number.as_str(), 200, link.as_str()),
+            ("ada", 200, &link),
+            ("Sim+Ada", 200, &link),
+            ("Nobody", 200, "None of your patients"),
+            ("9990000000", 422, "There is a problem"),
+            ("", 200, "Find a patient"),
+        ] {
+            let answer = app.get(&format!("/patients?query={query}")).await;
+            assert_eq!(answer.status, status, "{query}: {}", answer.body);
+            assert!(answer.body.contains(told), "{query}: {}", answer.body);
+        }
+    }
+}

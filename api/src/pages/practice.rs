@@ -284,3 +284,60 @@ fn main_metric(programme: &str) -> Option<Metric> {
     let expected = goal.expected.map(|(_, metric)| metric);
     expected.or_else(|| goal.enough.metrics.first().copied())
 }
+
+#[cfg(test)]
+mod tests {
+    use homeward_record::Metric;
+
+    use crate::practice_overview::testing::{PRESSURE, enrol, measure, raise, roll_up};
+    use crate::testing::TestApp;
+
+    const HALF_A_DAY: i64 = 12 * 60;
+
+    /// The numbers of the patients whom a page lists, in its order.
+    async fn listed(app: &TestApp, path: &str) -> Vec<String> {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let links = answer.body.split("\"><a href=\"/patients/").skip(1);
+        let number = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+        links.map(number).filter(|number| !number.contains('/')).collect()
+    }
+
+    #[tokio::test]
+    async fn patients_are_listed_by_who_needs_it_most_and_by_standing() {
+        let app = TestApp::start().await;
+        let well = enrol(&app, "hypertension").await;
+        measure(&app, well, &PRESSURE, HALF_A_DAY, 7, 1).await;
+        let silent = enrol(&app, "hypertension").await;
+        let high = enrol(&app, "hypertension").await;
+        measure(&app, high, &PRESSURE, HALF_A_DAY, 7, 1).await;
+        raise(&app, high, "home-average-above-target").await;
+        let sensor = enrol(&app, "diabetes-type-1").await;
+        measure(&app, sensor, &[Metric::Glucose], 5, 16, 2).await;
+        roll_up(&app).await;
+        let [well, silent, high] = [well, silent, high].map(|patient| patient.to_string());
+
+        let of_hypertension = "/practice?programme=hypertension";
+        assert_eq!(
+            listed(&app, of_hypertension).await,
+            [high.clone(), silent.clone(), well.clone()]
+        );
+        for (query, expected) in [
+            ("standing=out_of_target", vec![&high]),
+            ("standing=not_enough_data", vec![&silent]),
+            ("standing=overdue", vec![&silent]),
+            ("standing=in_target", vec![&well]),
+            ("sort=alerts", vec![&high, &well, &silent]),
+            // All have one name: by number.
+            ("sort=name", vec![&well, &silent, &high]),
+        ] {
+            let found = listed(&app, &format!("{of_hypertension}&{query}")).await;
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query}");
+        }
+        let first = app.get("/practice").await;
+        assert!(first.body.contains("Type 1 diabetes at home"), "{}", first.body);
+        let wrong = app.get("/practice?standing=tall").await;
+        assert_eq!(wrong.status, 400, "{}", wrong.body);
+        assert!(wrong.body.contains("out_of_target"), "{}", wrong.body);
+    }
+}
