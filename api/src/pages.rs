@@ -9,6 +9,7 @@ pub(crate) mod alert;
 pub(crate) mod assets;
 pub(crate) mod break_glass;
 mod chart;
+mod compress;
 mod form;
 pub(crate) mod home;
 mod moment;
@@ -24,6 +25,7 @@ mod view;
 pub(crate) mod worklist;
 
 pub(crate) use assets::path_of as asset;
+pub(crate) use compress::compress;
 pub(crate) use form::{Form, form_token};
 pub(crate) use moment::Moment;
 pub(crate) use view::{Who, outcomes, page};

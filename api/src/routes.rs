@@ -346,6 +346,7 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .layer(from_fn(limit_time))
         .layer(from_fn(pages::form_token))
         .layer(from_fn(pages::outcomes))
+        .layer(from_fn(pages::compress))
         .layer(from_fn(fhir::outcomes))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::compress::unmask;
 use crate::access::CSRF_HEADER;
 use crate::error::ApiError;
 use crate::routes::MAX_BODY_BYTES;
@@ -68,7 +69,7 @@ pub(crate) async fn form_token(request: Request, next: Next) -> Result<Response,
         .await
         .map_err(|_| ApiError::TooLong)?;
     let form = Form::parse(&bytes);
-    if let Ok(token) = HeaderValue::try_from(form.text("csrf_token"))
+    if let Ok(token) = HeaderValue::try_from(unmask(form.text("csrf_token")))
         && !token.is_empty()
     {
         parts.headers.insert(CSRF_HEADER, token);

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use homeward_store::access::Role;
 
+use super::compress::mask;
 use crate::access::{Action, Exchange, Subject};
 use crate::access_log::role_in_words;
 use crate::error::Problem;
@@ -48,7 +49,7 @@ impl Who {
             Subject::Session { csrf_token, .. } => Some(Who {
                 name: principal.name.clone(),
                 role: role_in_words(principal.acts_as.role).to_owned(),
-                csrf_token: csrf_token.clone(),
+                csrf_token: mask(csrf_token),
                 links: links(exchange),
             }),
             Subject::Token { .. } => None,
@@ -61,7 +62,7 @@ impl Who {
         Who {
             name: session.name.clone(),
             role: String::new(),
-            csrf_token: session.csrf_token.clone(),
+            csrf_token: mask(&session.csrf_token),
             links: Vec::new(),
         }
     }
