@@ -1,6 +1,6 @@
 //! The engine: what a rule remembers, and how a moment changes it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -80,7 +80,9 @@ pub enum Outcome {
 ///   is met any more, the episode is cleared, and the rule is armed again. One moment never does both.
 /// - Silence neither raises nor clears: it takes a reading to know.
 ///
-/// With `armed` false the rule only remembers: it raises nothing, as for readings from before there was the rule.
+/// With `armed` false the rule only remembers, as for readings from before there was the rule, or from before a time at
+/// which no episode is known to have been open: its channels count, and none is met, so that whatever comes next is not
+/// taken to go on with something that was.
 pub fn step(rule: Rule<'_>, memory: &mut Memory, moment: &[Observation], armed: bool) -> Outcome {
     let Some(at) = moment.first().map(|observation| observation.at) else {
         return Outcome::Quiet;
@@ -95,9 +97,16 @@ pub fn step(rule: Rule<'_>, memory: &mut Memory, moment: &[Observation], armed: 
     if condition.interrupts(moment) {
         memory.channels.stop_counting();
     }
-    let timing = condition.timing();
+    let mut timing = condition.timing();
+    let counts = armed || !timing.hold.is_zero();
+    if !armed {
+        timing.hold = TimeDelta::MAX;
+    }
     let mut breach: Option<Breach> = None;
     for (key, signal) in condition.signals(&mut memory.recollection, moment) {
+        if !counts {
+            continue;
+        }
         if let Some(next) = memory.channels.take(key, at, signal, timing) {
             breach = Some(match breach {
                 Some(breach) => breach.and(next),
@@ -106,7 +115,7 @@ pub fn step(rule: Rule<'_>, memory: &mut Memory, moment: &[Observation], armed: 
         }
     }
     match breach {
-        Some(breach) => memory.breach(rule, at, breach, armed),
+        Some(breach) => memory.breach(rule, at, breach),
         None if !memory.channels.any_met() => memory.clear(at),
         None => Outcome::Quiet,
     }
@@ -152,7 +161,7 @@ impl Memory {
         self.version = to.version;
     }
 
-    fn breach(&mut self, rule: Rule<'_>, at: DateTime<Utc>, breach: Breach, armed: bool) -> Outcome {
+    fn breach(&mut self, rule: Rule<'_>, at: DateTime<Utc>, breach: Breach) -> Outcome {
         let (worst, excess) = breach.worst;
         match &mut self.open {
             Some(open) => {
@@ -162,7 +171,6 @@ impl Memory {
                 open.detail = breach.detail;
                 Outcome::Continued
             }
-            None if !armed => Outcome::Quiet,
             open => {
                 *open = Some(Episode {
                     version: rule.version,

@@ -234,7 +234,13 @@ impl Track {
     fn judge_after(&mut self, own: &[Observation], known: Option<DateTime<Utc>>) -> Judged {
         let mut judged = Judged::default();
         for moment in moments(own) {
-            self.pass(moment[0].at);
+            match known {
+                Some(known) if moment[0].at <= known => {}
+                _ => {
+                    self.know_until(known);
+                    self.pass(moment[0].at);
+                }
+            }
             if let Some(ended) = leave_plan(&self.versions, &mut self.memory, arrived(moment)) {
                 judged.touched = true;
                 judged.episodes.push(ended);
@@ -252,9 +258,25 @@ impl Track {
                 .since_checkpoint
                 .saturating_add(u32::try_from(moment.len()).unwrap_or(u32::MAX));
         }
+        self.know_until(known);
         judged.episodes.extend(self.memory.open().cloned());
         self.thin();
         judged
+    }
+
+    /// Makes the first checkpoint at a time until which all is known, once it gets there: what it remembers of before
+    /// rests on a part of the past, and nothing is to be judged again with that.
+    fn know_until(&mut self, known: Option<DateTime<Utc>>) {
+        let Some(known) = known.filter(|_| self.checkpoints.is_empty()) else {
+            return;
+        };
+        self.checkpoints.push(Checkpoint {
+            at: known,
+            memory: self.memory.clone(),
+        });
+        self.latest = self.latest.max(Some(known));
+        self.since_checkpoint = 0;
+        self.unsaved = true;
     }
 
     /// Judges sorted observations of a time apart from what the rule remembers, until the rule is quiet again after
@@ -526,16 +548,48 @@ mod tests {
         let mut track = Track::new(vec![version(1, -600, None, rising)], Vec::new());
         assert_eq!(told(&track.judge(&readings)), []);
         // One of the 31st minute was in error. From there, 20 minutes back there is no reading of the tenth.
-        let before = minute(31) - TimeDelta::microseconds(1);
+        assert_eq!(judge_anew(&mut track, 31, &readings), (3, Vec::new()));
+    }
+
+    /// Judges readings anew from just before a minute. Answers how many were judged, and the episodes.
+    fn judge_anew(track: &mut Track, from: i64, readings: &[Observation]) -> (usize, Vec<Episode>) {
+        let before = minute(from) - TimeDelta::microseconds(1);
         let Again::Anew(after, since) = track.start_anew(before) else {
             panic!("it starts anew")
         };
         let own: Vec<_> = readings
-            .into_iter()
+            .iter()
             .filter(|reading| reading.at > after)
+            .copied()
             .collect();
-        assert_eq!(own.len(), 3);
-        assert_eq!(track.judge_again(&own, Some(since)), []);
+        (own.len(), track.judge_again(&own, Some(since)))
+    }
+
+    #[test]
+    fn a_run_that_was_none_is_not_gone_on_with_when_a_rule_starts_anew() {
+        let at_rest = rule(
+            json!({"kind": "sustained", "for_seconds": 900, "max_gap_seconds": 600, "clear_after_seconds": 1800,
+            "limits": [{"metric": "heart_rate", "above": 120.0, "clear": 110.0}],
+            "unless": {"metric": "steps", "above": 0.0, "within_seconds": 600}}),
+        );
+        // Steps just before the part of the past that is judged forbid the first eight minutes of its run, so that it was
+        // none of a quarter of an hour.
+        let heart_rate = |minutes, value| delayed(HeartRate, minutes, value, 0);
+        let mut readings: Vec<_> = (1..=17).map(|minutes| heart_rate(minutes, 130.0)).collect();
+        readings.insert(0, delayed(Steps, -1, 30.0, 0));
+        readings.extend([
+            heart_rate(18, 100.0),
+            heart_rate(37, 130.0),
+            heart_rate(41, 100.0),
+        ]);
+        let mut track = Track::new(vec![version(1, -600, None, at_rest)], Vec::new());
+        assert_eq!(track.judge(&readings).episodes, []);
+        assert_eq!(judge_anew(&mut track, 35, &readings), (20, Vec::new()));
+        // What is remembered of before rests on that part alone: nothing is judged again with it.
+        let again = track.go_back(&[heart_rate(30, 130.0)]);
+        assert!(matches!(again, Some(Again::Apart(..))), "{again:?}");
+        let again = track.go_back(&[heart_rate(36, 130.0)]);
+        assert!(matches!(again, Some(Again::After(_))), "{again:?}");
     }
 
     #[test]
@@ -555,14 +609,7 @@ mod tests {
         let plain = track.judge(&readings).episodes;
         assert_eq!(plain.len(), 1);
 
-        let Again::Anew(after, since) = track.start_anew(minute(24) - TimeDelta::microseconds(1)) else {
-            panic!("it starts anew")
-        };
-        let own: Vec<_> = readings
-            .into_iter()
-            .filter(|reading| reading.at > after)
-            .collect();
-        assert_eq!(track.judge_again(&own, Some(since)), plain);
+        assert_eq!(judge_anew(&mut track, 24, &readings).1, plain);
     }
 
     #[test]
