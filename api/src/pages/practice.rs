@@ -298,7 +298,7 @@ mod tests {
     async fn listed(app: &TestApp, path: &str) -> Vec<String> {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let links = answer.body.split("\"><a href=\"/patients/").skip(1);
+        let links = answer.body.split("</span><a href=\"/patients/").skip(1);
         let number = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
         links.map(number).filter(|number| !number.contains('/')).collect()
     }
