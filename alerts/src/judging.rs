@@ -116,7 +116,7 @@ impl Plans {
             let rules = self.patients.get_mut(&patient).into_iter().flatten();
             for rule in rules.filter(|rule| !rule.track.is_of_silence()) {
                 let after = rule.track.resume_after();
-                let mut own = rule.track.own(&readings);
+                let mut own = rule.track.own(&readings).into_owned();
                 own.retain(|observation| observation.at > after);
                 // What it finds is in the record.
                 rule.track.judge(&own);
@@ -194,7 +194,7 @@ impl Plans {
         let mut revisions = Vec::new();
         let rules = self.patients.get_mut(&patient).into_iter().flatten();
         for (index, rule) in rules.enumerate().filter(|(_, rule)| !rule.track.is_of_silence()) {
-            let overtaken = rule.track.own(&[reading]);
+            let overtaken = rule.track.own(&[reading]).into_owned();
             let Some(mut again) = rule.track.go_back(&overtaken) else {
                 continue;
             };
@@ -251,7 +251,7 @@ impl Plans {
             else {
                 continue;
             };
-            let mut own = rule.track.own(readings);
+            let mut own = rule.track.own(readings).into_owned();
             own.retain(|observation| observation.at > after && observation.at <= until);
             let (episodes, since, how) = match again {
                 Again::After(after) => (rule.track.judge_again(&own, None), after, Reconciliation::Exact),

@@ -11,6 +11,7 @@
 
 pub mod carry_over;
 mod channel;
+mod checkpoints;
 mod course;
 mod definition;
 pub mod dry_run;
@@ -44,6 +45,7 @@ mod tables;
 #[cfg(test)]
 mod testing;
 
+pub use checkpoints::Checkpoint;
 pub use definition::{Definition, Level, Role};
 pub use explain::{About, explain, reading_in_words};
 pub use homeward_record::Point;
@@ -58,4 +60,4 @@ pub use programme::{Programme, ProgrammeRule};
 pub use reconcile::{Amendment, Change as EpisodeChange, Reconciliation, Stored, reconcile};
 pub use rule::{Episode, Memory, Outcome, Rule, step};
 pub use severity::Severity;
-pub use track::{ALLOWED_LATENESS, Again, Checkpoint, Judged, Track, Version, moments, undisturbed_before};
+pub use track::{ALLOWED_LATENESS, Again, Judged, Track, Version, moments, undisturbed_before};

@@ -76,8 +76,8 @@ impl Record {
                 (after, judged, Reconciliation::Exact)
             }
             Again::Apart(after, until) => {
-                let around = track.own(&self.measured(after, until));
-                let judged = track.judge_apart(&around, changed);
+                let around = self.measured(after, until);
+                let judged = track.judge_apart(&track.own(&around), changed);
                 (after, judged, Reconciliation::Additive(until))
             }
             Again::Anew(after, since) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::channel::Channels;
 use crate::kinds::{Condition, Recollection};
-use crate::signal::{Breach, worse};
+use crate::signal::{Breach, Signal, worse};
 use crate::{Definition, Mark, Observation};
 
 /// What a rule remembers of a patient between moments. The default knows nothing.
@@ -97,16 +97,21 @@ pub fn step(rule: Rule<'_>, memory: &mut Memory, moment: &[Observation], armed: 
     if condition.interrupts(moment) {
         memory.channels.stop_counting();
     }
+    let signals = condition.signals(&mut memory.recollection, moment);
+    let begins = |(_, signal): &(u16, Signal)| matches!(signal, Signal::Breach(_));
+    if memory.channels.are_quiet() && !signals.iter().any(begins) {
+        // As nearly always: no channel counts, and none begins to.
+        return memory.clear(at);
+    }
     let mut timing = condition.timing();
-    let counts = armed || !timing.hold.is_zero();
-    if !armed {
+    if !armed && memory.open.is_none() {
+        if timing.hold.is_zero() {
+            return Outcome::Quiet;
+        }
         timing.hold = TimeDelta::MAX;
     }
     let mut breach: Option<Breach> = None;
-    for (key, signal) in condition.signals(&mut memory.recollection, moment) {
-        if !counts {
-            continue;
-        }
+    for (key, signal) in signals {
         if let Some(next) = memory.channels.take(key, at, signal, timing) {
             breach = Some(match breach {
                 Some(breach) => breach.and(next),

@@ -1,20 +1,17 @@
 //! A rule of a patient along the time of measurement, whatever the order in which readings arrive.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::Metric;
-use serde::{Deserialize, Serialize};
 
+use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::{Condition, Definition, Episode, Memory, Observation, Outcome, Rule, step};
 
 /// How much later than a newer one a reading may arrive so that the episodes are exactly those of the right
 /// order: long enough for a device that was offline for a day. One that comes later still is judged with what
 /// is around it ([`Again::Apart`]), which can add to the history, but changes nothing that the rule remembers.
 pub const ALLOWED_LATENESS: TimeDelta = TimeDelta::hours(24);
-
-/// A checkpoint is made at the latest after so many readings or so long: it bounds what has to be judged again
-/// when a rule is resumed, or goes back for a reading that was overtaken by a moment.
-const CHECKPOINT_READINGS: u32 = 1_000;
-const CHECKPOINT_AFTER: TimeDelta = TimeDelta::hours(12);
 
 /// A version of a rule, and when it is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +26,6 @@ pub struct Version {
     pub definition: Definition,
 }
 
-/// What a rule remembered after all readings measured until a time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Checkpoint {
-    /// The time.
-    pub at: DateTime<Utc>,
-    /// What it remembered.
-    pub memory: Memory,
-}
-
 /// A rule of a patient: its versions, what it remembers, and what it remembered at earlier times.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -47,12 +34,7 @@ pub struct Track {
     memory: Memory,
     /// The time of the latest moment that was judged.
     latest: Option<DateTime<Utc>>,
-    /// The oldest first. The first is older than the allowed lateness, or from before the first reading.
-    checkpoints: Vec<Checkpoint>,
-    /// Readings since the last checkpoint.
-    since_checkpoint: u32,
-    /// Whether the checkpoints have changed since they were saved.
-    unsaved: bool,
+    checkpoints: Checkpoints,
 }
 
 /// What judging brought.
@@ -93,9 +75,7 @@ impl Track {
             metrics,
             latest: newest.as_ref().map(|checkpoint| checkpoint.at),
             memory: newest.map_or_else(Memory::default, |checkpoint| checkpoint.memory),
-            checkpoints,
-            since_checkpoint: 0,
-            unsaved: false,
+            checkpoints: Checkpoints::new(checkpoints),
         }
     }
 
@@ -116,12 +96,12 @@ impl Track {
 
     /// The checkpoints, if they have changed since this was asked last.
     pub fn unsaved(&mut self) -> Option<&[Checkpoint]> {
-        std::mem::take(&mut self.unsaved).then_some(&self.checkpoints[..])
+        self.checkpoints.unsaved()
     }
 
     /// The checkpoints.
     pub fn checkpoints(&self) -> &[Checkpoint] {
-        &self.checkpoints
+        self.checkpoints.kept()
     }
 
     /// After what time readings have to be judged before new ones: those that came after the last checkpoint,
@@ -140,9 +120,12 @@ impl Track {
     }
 
     /// The observations of these that concern it.
-    pub fn own(&self, observations: &[Observation]) -> Vec<Observation> {
+    pub fn own<'a>(&self, observations: &'a [Observation]) -> Cow<'a, [Observation]> {
         let own = |observation: &&Observation| self.metrics.contains(&observation.metric);
-        observations.iter().filter(own).copied().collect()
+        if observations.iter().all(|observation| own(&observation)) {
+            return Cow::Borrowed(observations);
+        }
+        Cow::Owned(observations.iter().filter(own).copied().collect())
     }
 
     /// Whether it is a rule of silence: it goes by the time at which it is asked, and so has no past.
@@ -161,7 +144,7 @@ impl Track {
     /// Splits sorted observations into those that come too late for the rule to go back to, and the others. The
     /// others are judged as if the first had not come.
     pub fn split<'a>(&self, own: &'a [Observation]) -> (&'a [Observation], &'a [Observation]) {
-        let oldest = self.checkpoints.first();
+        let oldest = self.checkpoints().first();
         let too_late = |observation: &Observation| oldest.is_some_and(|oldest| observation.at <= oldest.at);
         own.split_at(own.partition_point(too_late))
     }
@@ -169,21 +152,13 @@ impl Track {
     /// Goes back to before the first of sorted observations that newer ones have overtaken.
     pub fn go_back(&mut self, overtaken: &[Observation]) -> Option<Again> {
         let (first, last) = (overtaken.first()?.at, overtaken.last()?.at);
-        let Some(index) = self
-            .checkpoints
-            .iter()
-            .rposition(|checkpoint| checkpoint.at < first)
-        else {
+        let Some(checkpoint) = self.checkpoints.before(first) else {
             let around = self.lookback() + ALLOWED_LATENESS;
-            let oldest = self.checkpoints.first().map_or(last, |oldest| oldest.at);
+            let oldest = self.checkpoints().first().map_or(last, |oldest| oldest.at);
             return Some(Again::Apart(first - around, oldest.min(last + around)));
         };
-        self.checkpoints.truncate(index + 1);
-        let checkpoint = &self.checkpoints[index];
         self.memory = checkpoint.memory.clone();
         self.latest = Some(checkpoint.at);
-        self.since_checkpoint = 0;
-        self.unsaved = true;
         Some(Again::After(checkpoint.at))
     }
 
@@ -193,8 +168,6 @@ impl Track {
         self.memory = Memory::default();
         self.latest = None;
         self.checkpoints.clear();
-        self.since_checkpoint = 0;
-        self.unsaved = true;
         // Where a course of home measurements begins depends on where the one before it ended, and so on.
         let of_courses =
             |version: &Version| matches!(version.definition.condition, Condition::HomeAverage(_));
@@ -254,29 +227,24 @@ impl Track {
                 }
             }
             self.latest = self.latest.max(Some(moment[0].at));
-            self.since_checkpoint = self
-                .since_checkpoint
-                .saturating_add(u32::try_from(moment.len()).unwrap_or(u32::MAX));
+            self.checkpoints.count(moment.len());
         }
         self.know_until(known);
         judged.episodes.extend(self.memory.open().cloned());
-        self.thin();
+        if let Some(latest) = self.latest {
+            self.checkpoints.thin(latest);
+        }
         judged
     }
 
     /// Makes the first checkpoint at a time until which all is known, once it gets there: what it remembers of before
     /// rests on a part of the past, and nothing is to be judged again with that.
     fn know_until(&mut self, known: Option<DateTime<Utc>>) {
-        let Some(known) = known.filter(|_| self.checkpoints.is_empty()) else {
+        let Some(known) = known.filter(|_| self.checkpoints().is_empty()) else {
             return;
         };
-        self.checkpoints.push(Checkpoint {
-            at: known,
-            memory: self.memory.clone(),
-        });
+        self.checkpoints.add(known, self.memory.clone());
         self.latest = self.latest.max(Some(known));
-        self.since_checkpoint = 0;
-        self.unsaved = true;
     }
 
     /// Judges sorted observations of a time apart from what the rule remembers, until the rule is quiet again after
@@ -303,45 +271,19 @@ impl Track {
 
     /// Makes a checkpoint before a moment, if it is time for one.
     fn pass(&mut self, at: DateTime<Utc>) {
-        if self.is_of_silence() {
+        if !self.checkpoints.is_due(at) || self.is_of_silence() {
             return;
         }
-        let due = match (self.latest, self.checkpoints.last()) {
+        match (self.latest, self.checkpoints().last()) {
             // What a reading that comes before the first one needs.
-            (None, _) | (_, None) => Some(at - ALLOWED_LATENESS - TimeDelta::microseconds(1)),
-            (Some(latest), Some(last)) => (latest > last.at
-                && (self.since_checkpoint >= CHECKPOINT_READINGS || at - last.at >= CHECKPOINT_AFTER))
-                .then_some(latest),
-        };
-        if let Some(at) = due {
-            self.checkpoints.push(Checkpoint {
-                at,
-                memory: self.memory.clone(),
-            });
-            self.since_checkpoint = 0;
-            self.unsaved = true;
-        }
-    }
-
-    /// Drops checkpoints that are not needed: all but the newest of those beyond the allowed lateness, and so
-    /// many of the others that their distances grow with their ages.
-    fn thin(&mut self) {
-        let Some(latest) = self.latest else { return };
-        let checkpoints = &mut self.checkpoints;
-        while checkpoints
-            .get(1)
-            .is_some_and(|second| latest - second.at >= ALLOWED_LATENESS)
-        {
-            checkpoints.remove(0);
-        }
-        let mut index = 1;
-        while index + 1 < checkpoints.len() {
-            let (before, after) = (checkpoints[index - 1].at, checkpoints[index + 1].at);
-            if (after - before) * 2 <= latest - after {
-                checkpoints.remove(index);
-            } else {
-                index += 1;
+            (None, _) | (_, None) => {
+                let before = at - ALLOWED_LATENESS - TimeDelta::microseconds(1);
+                self.checkpoints.add(before, self.memory.clone());
             }
+            (Some(latest), Some(last)) if latest > last.at => {
+                self.checkpoints.add(latest, self.memory.clone());
+            }
+            _ => {}
         }
     }
 }
@@ -422,6 +364,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::checkpoints::LONGEST;
     use crate::testing::{delayed, minute, rule};
 
     fn below(limit: f64) -> Definition {
@@ -623,7 +566,7 @@ mod tests {
             let latest = track.latest.unwrap();
             assert!(checkpoints.len() <= 12, "{} checkpoints", checkpoints.len());
             assert!(latest - checkpoints[0].at >= ALLOWED_LATENESS);
-            assert!(latest - checkpoints.last().unwrap().at <= CHECKPOINT_AFTER);
+            assert!(latest - checkpoints.last().unwrap().at <= LONGEST);
             assert!(checkpoints.is_sorted_by_key(|checkpoint| checkpoint.at));
         }
     }

@@ -132,7 +132,8 @@ impl Vitals {
         if !moment.iter().any(|o| METRICS.contains(&o.metric)) {
             return false;
         }
-        self.0.retain(|vital| at - vital.at <= window);
+        let oldest = at - window;
+        self.0.retain(|vital| vital.at >= oldest);
         // Oxygen first: on scale 2 the score of a saturation depends on it.
         let oxygen_first = std::iter::once(Metric::SupplementalOxygen);
         for metric in oxygen_first.chain(METRICS.into_iter().filter(|m| *m != Metric::SupplementalOxygen)) {
