@@ -13,7 +13,8 @@ use homeward_alerts::summary::glucose_targets::{GlucoseTargets, aim, judge_targe
 use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
 use homeward_alerts::{Condition, Definition, Programme, TimeInRange, Zone};
 use homeward_record::{Metric, PatientId};
-use homeward_store::plans::load_versions;
+use homeward_store::plans::{PlanVersion, load_versions};
+use homeward_store::trends::{TrendPoint, raw_points};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
@@ -21,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Instant, Path, Query, Window, parsed, zone};
-use crate::series::{readings_of_window, require_patient};
+use crate::series::{MOST_READINGS, refuse_more, require_patient};
 
 /// Over how long the consensus reports.
 const USUAL: TimeDelta = TimeDelta::days(14);
@@ -58,17 +59,20 @@ pub(crate) struct Summary {
     unit: &'static str,
     #[serde(flatten)]
     pub(crate) figures: GlucoseSummary,
-    targets: Targets,
+    pub(crate) targets: Targets,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Targets {
+pub(crate) struct Targets {
     /// The programme that they are of; null: they were made for the patient.
     programme: Option<String>,
     /// Whether they are in the patient's plan.
     in_plan: bool,
+    /// The range that they aim at, in mmol/L.
+    #[serde(skip)]
+    pub(crate) aim: (f64, f64),
     #[serde(flatten)]
-    judged: GlucoseTargets,
+    pub(crate) judged: GlucoseTargets,
 }
 
 /// A rule of time in range, and where it is from.
@@ -102,51 +106,45 @@ pub(crate) async fn get(
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let summary = summarise(&mut connection, patient, window, (interval, zone, named)).await?;
+    let aims = match named {
+        Some(aims) => aims,
+        None => Aims::of(&load_versions(&mut connection, patient, None).await?, window.to),
+    };
+    let (summary, _) = summarise(&mut connection, patient, window, (interval, zone, aims)).await?;
     Ok(Json(summary))
 }
 
-/// The summary of a patient's last two weeks, of a sensor that measures every five minutes and by the patient's plan.
+/// The summary of a patient's last two weeks, of a sensor that measures every five minutes and by the patient's plan;
+/// and the samples that it is made of.
 pub(crate) async fn of_last_days(
     connection: &mut PgConnection,
     patient: PatientId,
+    plan: &[PlanVersion],
     now: DateTime<Utc>,
-) -> Result<Summary, ApiError> {
+) -> Result<(Summary, Vec<Sample>), ApiError> {
     let window = Window::of_summary(None, None, now, (USUAL, LONGEST))?;
-    summarise(
-        connection,
-        patient,
-        window,
-        (TimeDelta::minutes(5), zone(None)?, None),
-    )
-    .await
+    let how = (TimeDelta::minutes(5), zone(None)?, Aims::of(plan, window.to));
+    summarise(connection, patient, window, how).await
 }
 
 async fn summarise(
     connection: &mut PgConnection,
     patient: PatientId,
     window: Window,
-    (interval, zone, aims): (TimeDelta, Zone, Option<Aims>),
-) -> Result<Summary, ApiError> {
-    let aims = match aims {
-        Some(aims) => aims,
-        None => match aims_of_plan(connection, patient, window.to).await? {
-            Some(aims) => aims,
-            None => aims_of(ADULTS).expect("a programme of this crate"),
-        },
+    (interval, zone, aims): (TimeDelta, Zone, Aims),
+) -> Result<(Summary, Vec<Sample>), ApiError> {
+    let bounds = (window.from, window.to);
+    let points = raw_points(connection, patient, Metric::Glucose, bounds, MOST_READINGS + 1).await?;
+    refuse_more(points.len())?;
+    let sample = |point: TrendPoint| Sample {
+        at: point.at,
+        value: point.mean,
     };
-    let readings = readings_of_window(connection, patient, &[Metric::Glucose], window).await?;
-    let samples: Vec<Sample> = readings
-        .iter()
-        .filter(|reading| !reading.entered_in_error)
-        .map(|reading| Sample {
-            at: reading.at,
-            value: reading.value,
-        })
-        .collect();
+    let samples: Vec<Sample> = points.into_iter().map(sample).collect();
     let length = window.to - window.from;
-    let figures = summarise_glucose(&samples, length, interval, zone, aim(&aims.rule));
-    Ok(Summary {
+    let aim = aim(&aims.rule);
+    let figures = summarise_glucose(&samples, length, interval, zone, aim);
+    let summary = Summary {
         patient,
         from: window.from,
         to: window.to,
@@ -154,10 +152,29 @@ async fn summarise(
         targets: Targets {
             programme: aims.programme,
             in_plan: aims.in_plan,
+            aim,
             judged: judge_targets(&aims.rule, &samples, &figures),
         },
         figures,
-    })
+    };
+    Ok((summary, samples))
+}
+
+impl Aims {
+    /// What a plan aims at, or without that what adults with diabetes do.
+    fn of(plan: &[PlanVersion], at: DateTime<Utc>) -> Aims {
+        let in_force = plan.iter().filter(|version| version.is_in_force(at));
+        let mut aims = in_force.filter_map(|version| {
+            let rule = time_in_range(Definition::parse(&version.definition).ok()?)?;
+            Some(Aims {
+                rule,
+                programme: version.programme.clone(),
+                in_plan: true,
+            })
+        });
+        let of_adults = || aims_of(ADULTS).expect("a programme of this crate");
+        aims.next().unwrap_or_else(of_adults)
+    }
 }
 
 /// What a programme aims at, if it is one of diabetes.
@@ -171,25 +188,6 @@ fn aims_of(programme: &str) -> Option<Aims> {
         programme: Some(programme.to_owned()),
         in_plan: false,
     })
-}
-
-/// What the patient's plan aims at.
-async fn aims_of_plan(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    at: DateTime<Utc>,
-) -> Result<Option<Aims>, ApiError> {
-    let versions = load_versions(connection, patient, None).await?;
-    let in_force = versions.into_iter().filter(|version| version.is_in_force(at));
-    let mut aims = in_force.filter_map(|version| {
-        let rule = time_in_range(Definition::parse(&version.definition).ok()?)?;
-        Some(Aims {
-            rule,
-            programme: version.programme,
-            in_plan: true,
-        })
-    });
-    Ok(aims.next())
 }
 
 fn time_in_range(definition: Definition) -> Option<TimeInRange> {

@@ -13,7 +13,9 @@
 
 use axum::Json;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use homeward_alerts::summary::news2::{LEAST_AGE, METRICS, News2Summary, Setting, summarise_news2};
+use homeward_alerts::summary::news2::{
+    LEAST_AGE, METRICS, News2Score, News2Summary, Setting, summarise_news2,
+};
 use homeward_alerts::{Condition, Definition, Observation, Scale};
 use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
@@ -111,6 +113,21 @@ async fn summarise(
     })
 }
 
+/// The score as of a time: of what had been measured by then. `None`: nothing had, as long as it counts.
+pub(crate) async fn as_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    (born, plan): (NaiveDate, &[PlanVersion]),
+    at: DateTime<Utc>,
+) -> Result<Result<Option<News2Score>, NotFor>, ApiError> {
+    let window = Window {
+        from: at - setting_at(&settings(plan), at).window,
+        to: at + TimeDelta::microseconds(1),
+    };
+    let scored = Scored::by_plan(connection, patient, (born, plan), window).await?;
+    Ok(scored.map(|scored| summarise_news2(&scored.readings, |at| scored.setting(at)).latest))
+}
+
 /// Readings of the seven parameters, and how they are scored.
 pub(crate) struct Scored {
     /// Without those that are marked as entered in error, in their order.
@@ -127,7 +144,17 @@ impl Scored {
     ) -> Result<Result<Scored, NotFor>, ApiError> {
         let born = born(connection, patient).await?.ok_or_else(|| unknown(patient))?;
         let plan = load_versions(connection, patient, None).await?;
-        if let Some(not_for) = not_for(born, &plan, window.to) {
+        Scored::by_plan(connection, patient, (born, &plan), window).await
+    }
+
+    /// The same of a patient of whom it is known when they were born, and what their plan is.
+    pub(crate) async fn by_plan(
+        connection: &mut PgConnection,
+        patient: PatientId,
+        (born, plan): (NaiveDate, &[PlanVersion]),
+        window: Window,
+    ) -> Result<Result<Scored, NotFor>, ApiError> {
+        if let Some(not_for) = not_for(born, plan, window.to) {
             return Ok(Err(not_for));
         }
         let readings = readings_of_window(connection, patient, &METRICS, window).await?;
@@ -141,16 +168,23 @@ impl Scored {
     /// How readings are scored at a time: by a rule on scale 2 if there is one, since a clinician must have set that; by
     /// the first of the plan otherwise.
     pub(crate) fn setting(&self, at: DateTime<Utc>) -> Setting {
-        let in_force = self
-            .settings
-            .iter()
-            .filter(|(version, _)| version.is_in_force(at));
-        let mut in_force = in_force.map(|(_, setting)| *setting);
-        let first = in_force.clone().next().unwrap_or_default();
-        in_force
-            .find(|setting| setting.scale == Scale::Two)
-            .unwrap_or(first)
+        setting_at(&self.settings, at)
     }
+}
+
+/// See [`Scored::setting`].
+fn setting_at(settings: &[(PlanVersion, Setting)], at: DateTime<Utc>) -> Setting {
+    let in_force = settings.iter().filter(|(version, _)| version.is_in_force(at));
+    let mut in_force = in_force.map(|(_, setting)| *setting);
+    let first = in_force.clone().next().unwrap_or_default();
+    in_force
+        .find(|setting| setting.scale == Scale::Two)
+        .unwrap_or(first)
+}
+
+/// Whether oxygen saturation is scored on scale 2 at a time.
+pub(crate) fn is_on_scale_2(plan: &[PlanVersion], at: DateTime<Utc>) -> bool {
+    setting_at(&settings(plan), at).scale == Scale::Two
 }
 
 fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<NotFor> {
@@ -164,7 +198,7 @@ fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<N
 }
 
 /// The versions of the plan's rules of the score, with what each sets.
-fn settings(plan: Vec<PlanVersion>) -> Vec<(PlanVersion, Setting)> {
+fn settings(plan: &[PlanVersion]) -> Vec<(PlanVersion, Setting)> {
     let setting = |version: &PlanVersion| match Definition::parse(&version.definition).ok()?.condition {
         Condition::News2(rule) => Some(Setting {
             scale: rule.scale,
@@ -172,8 +206,8 @@ fn settings(plan: Vec<PlanVersion>) -> Vec<(PlanVersion, Setting)> {
         }),
         _ => None,
     };
-    let set = |version| setting(&version).map(|setting| (version, setting));
-    plan.into_iter().filter_map(set).collect()
+    let set = |version: &PlanVersion| setting(version).map(|setting| (version.clone(), setting));
+    plan.iter().filter_map(set).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What can be asked for: the types of the wire format, and the numbers of which they are made.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::Observation;
 use homeward_record::{Metric, PatientId};
-use homeward_store::history::patient_exists;
+use homeward_store::history::{StoredReading, latest_of_each, patient_exists};
 use homeward_store::summary::{WindowReading, load_window};
 use sqlx::PgConnection;
 
@@ -46,7 +47,7 @@ pub(crate) fn unknown(patient: PatientId) -> ApiError {
 
 /// The most readings that one summary is made of: more than a minute's sensor measures in 90 days. Each takes some
 /// fifty bytes of memory meanwhile.
-const MOST_READINGS: i64 = 200_000;
+pub(crate) const MOST_READINGS: i64 = 200_000;
 
 /// The readings of a window that a summary is made of, by time, metric and device, also those that are entered in
 /// error.
@@ -58,11 +59,31 @@ pub(crate) async fn readings_of_window(
 ) -> Result<Vec<WindowReading>, ApiError> {
     let bounds = (window.from, window.to);
     let readings = load_window(connection, patient, metrics, bounds, MOST_READINGS + 1).await?;
-    if i64::try_from(readings.len()).is_ok_and(|n| n > MOST_READINGS) {
+    refuse_more(readings.len())?;
+    Ok(readings)
+}
+
+/// Refuses a summary of more than [`MOST_READINGS`].
+pub(crate) fn refuse_more(readings: usize) -> Result<(), ApiError> {
+    if i64::try_from(readings).is_ok_and(|n| n > MOST_READINGS) {
         let detail = format!("the window has more than {MOST_READINGS} readings: ask for a shorter one");
         return Err(ApiError::parameter("from", detail));
     }
-    Ok(readings)
+    Ok(())
+}
+
+/// How far back the latest readings are looked for: what is older says little of today.
+const LATEST_DAYS: TimeDelta = TimeDelta::days(90);
+
+/// The latest reading of each metric, of those of the last 90 days.
+pub(crate) async fn latest_readings(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<StoredReading>, ApiError> {
+    // What was measured this minute by a clock that is ahead counts too.
+    let window = (now - LATEST_DAYS, now + TimeDelta::hours(1));
+    Ok(latest_of_each(connection, patient, &Metric::ALL, window).await?)
 }
 
 /// The readings as rules see them.

@@ -7,7 +7,7 @@
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
-use homeward_store::trends::{Bucket, TrendPoint, raw_points, surely_more_than, trend};
+use homeward_store::trends::{Bucket, TrendPoint, at_least, raw_points, trend};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
@@ -127,7 +127,8 @@ async fn auto(
     metrics: &[Metric],
     window: Window,
 ) -> Result<(&'static str, Window, Vec<Series>), ApiError> {
-    if !surely_many(connection, patient, metrics, window).await?
+    let counted = at_least(connection, patient, metrics, (window.from, window.to)).await?;
+    if counted.iter().all(|n| *n <= AUTO_POINTS.into())
         && let Some(series) = raw_series(connection, patient, metrics, window, AUTO_POINTS).await?
     {
         return Ok(("raw", window, series));
@@ -140,22 +141,6 @@ async fn auto(
     let window = widen(window, bucket)?;
     let series = summed_series(connection, patient, metrics, window, bucket).await?;
     Ok((name_of(bucket), window, series))
-}
-
-/// Whether one of the series is known to have too many readings for each to be a point.
-async fn surely_many(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    metrics: &[Metric],
-    window: Window,
-) -> Result<bool, ApiError> {
-    let window = (window.from, window.to);
-    for metric in metrics {
-        if surely_more_than(connection, patient, *metric, window, AUTO_POINTS.into()).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// `None` when one of the series has more than `max` readings.

@@ -133,6 +133,8 @@ pub struct EpisodeFilter {
     pub late: Option<bool>,
     /// Those whose rule was taken from this programme.
     pub programme: Option<String>,
+    /// Those that went on after this time, and those that are not closed.
+    pub since: Option<DateTime<Utc>>,
     /// Those that are somebody's business, or nobody's.
     pub assigned: Option<Assigned>,
     /// In which order.
@@ -224,6 +226,11 @@ fn asking_for(filter: &EpisodeFilter, limit: i64) -> QueryBuilder<Postgres> {
         Some(Assigned::ToNobody) => {
             query.push(" AND assigned_to IS NULL");
         }
+    }
+    if let Some(since) = filter.since {
+        // Whatever ended was noted later.
+        query.push(" AND (status <> 'closed' OR cleared_at >= ");
+        query.push_bind(since).push(")");
     }
     if let Some(programme) = &filter.programme {
         query.push(" AND rule_id IN (SELECT rule_id FROM care_plan_rule WHERE programme = ");

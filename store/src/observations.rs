@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::Error;
-use crate::history::StoredReading;
+use crate::history::{Row, StoredReading, stored};
 
 /// Which readings to find.
 #[derive(Clone, Debug)]
@@ -21,16 +21,6 @@ pub struct Wanted {
     pub window: (DateTime<Utc>, DateTime<Utc>),
     /// Those that are marked as entered in error, or those that are not.
     pub entered_in_error: Option<bool>,
-}
-
-struct Row {
-    metric: i16,
-    time: DateTime<Utc>,
-    device_id: i64,
-    value: f64,
-    received_at: DateTime<Utc>,
-    context: Option<Json<Context>>,
-    entered_in_error: bool,
 }
 
 /// Readings in the order of time and device, forwards or backwards; beginning with those of the time and device
@@ -147,18 +137,6 @@ pub async fn readings_at(
     .await
     .map_err(|source| Error::new("read the readings of some times", source))?;
     Ok(rows.into_iter().filter_map(stored).collect())
-}
-
-fn stored(row: Row) -> Option<StoredReading> {
-    Some(StoredReading {
-        metric: Metric::from_code(row.metric)?,
-        at: row.time,
-        device: DeviceId(row.device_id),
-        value: row.value,
-        context: row.context.map(|Json(context)| context).unwrap_or_default(),
-        received_at: row.received_at,
-        entered_in_error: row.entered_in_error,
-    })
 }
 
 /// What the readings of one metric come to, in its stored unit.

@@ -110,27 +110,29 @@ pub async fn raw_points(
     .map_err(|source| Error::new("read the readings of a trend", source))
 }
 
-/// Whether the rollups of the whole days of a window already say that a series has more than `limit` readings in it.
-/// That costs a fraction of reading as many. `false` means that the readings have to be looked at.
-pub async fn surely_more_than(
+/// How many readings of some series the rollups of the whole days of a window say that there are in it, in the order of
+/// the metrics. That costs a fraction of reading as many. There may be more.
+pub async fn at_least(
     connection: &mut PgConnection,
     patient: PatientId,
-    metric: Metric,
+    metrics: &[Metric],
     (from, until): (DateTime<Utc>, DateTime<Utc>),
-    limit: i64,
-) -> Result<bool, Error> {
+) -> Result<Vec<i64>, Error> {
+    let metrics: Vec<i16> = metrics.iter().map(|metric| metric.code()).collect();
     sqlx::query_scalar!(
-        r#"SELECT COALESCE(sum(n), 0) > $5::bigint AS "more!" FROM reading_daily
-         WHERE patient_id = $1 AND metric = $2 AND bucket >= $3 AND bucket < $4"#,
+        r#"SELECT (
+             SELECT COALESCE(sum(n), 0) FROM reading_daily
+             WHERE patient_id = $1 AND reading_daily.metric = series.metric AND bucket >= $3 AND bucket < $4
+         )::bigint AS "n!"
+         FROM UNNEST($2::smallint[]) WITH ORDINALITY AS series (metric, place) ORDER BY series.place"#,
         patient.0,
-        metric.code(),
+        &metrics,
         Bucket::Day.ceil(from),
-        Bucket::Day.floor(until),
-        limit
+        Bucket::Day.floor(until)
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await
-    .map_err(|source| Error::new("count the readings of a trend", source))
+    .map_err(|source| Error::new("count the readings of trends", source))
 }
 
 async fn five_minutes(

@@ -99,6 +99,7 @@ pub(crate) async fn get(
             None => None,
         },
         programme: parameters.programme,
+        since: None,
         assigned,
         order: match parameters.sort.as_deref() {
             Some(text) => choose("sort", text, &ORDERS)?,

@@ -4,14 +4,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_alerts::{Programme, reading_in_words};
 use homeward_record::{DeviceId, Metric, PatientId};
 use homeward_store::alerts::{EpisodeFilter, EpisodeStatus, list_episodes};
-use homeward_store::observations::{Wanted, page_of_readings};
+use homeward_store::history::StoredReading;
 use homeward_store::patients::{devices_of, find_person};
-use homeward_store::plans::load_versions;
+use homeward_store::plans::{PlanVersion, load_versions};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::alerts::sentence;
 use crate::error::ApiError;
+use crate::series::latest_readings;
 use crate::{blood_pressure_summary, glucose_summary, news2};
 
 /// Blood pressure is told of a course at home.
@@ -19,9 +20,6 @@ const BLOOD_PRESSURE_DAYS: TimeDelta = TimeDelta::days(7);
 
 /// The early warning score is told of a day.
 const NEWS2_DAYS: TimeDelta = TimeDelta::days(1);
-
-/// How far back the latest readings are looked for: what is older says little of today.
-const LATEST_DAYS: TimeDelta = TimeDelta::days(90);
 
 /// The most open alerts; a patient has one of a rule.
 const MOST_ALERTS: i64 = 50;
@@ -87,13 +85,14 @@ impl Summary {
         let Some(person) = find_person(connection, patient).await? else {
             return Ok(None);
         };
-        let latest = latest(connection, patient, now).await?;
+        let latest = latest_readings(connection, patient, now).await?;
         let measured = |metrics: &[Metric], within: TimeDelta| {
             latest
                 .iter()
                 .any(|one| metrics.contains(&one.metric) && one.at >= now - within)
         };
-        let glucose = glucose_summary::of_last_days(connection, patient, now).await?;
+        let plan = load_versions(connection, patient, None).await?;
+        let (glucose, _) = glucose_summary::of_last_days(connection, patient, &plan, now).await?;
         let pressure = match measured(&[Metric::Systolic, Metric::Diastolic], BLOOD_PRESSURE_DAYS) {
             true => {
                 Some(blood_pressure_summary::of_last(BLOOD_PRESSURE_DAYS, connection, patient, now).await?)
@@ -111,7 +110,7 @@ impl Summary {
                 age: now.date_naive().years_since(person.born).unwrap_or(0),
                 practice: person.practice.map(|(_, name)| name),
             },
-            programmes: programmes(connection, patient, now).await?,
+            programmes: programmes(&plan, now),
             open_alerts: open_alerts(connection, patient).await?,
             glucose: Some(glucose).filter(|summary| summary.figures.readings > 0),
             blood_pressure: pressure,
@@ -123,24 +122,25 @@ impl Summary {
                     kind: device.kind,
                 })
                 .collect(),
-            latest,
+            latest: latest.iter().map(latest_of).collect(),
         }))
     }
 }
 
-/// The titles of the programmes of a patient's care plan.
-pub(crate) async fn programmes(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    now: DateTime<Utc>,
-) -> Result<Vec<String>, ApiError> {
-    let versions = load_versions(connection, patient, None).await?;
-    let in_force = versions.into_iter().filter(|version| version.is_in_force(now));
-    let mut names: Vec<String> = in_force.filter_map(|version| version.programme).collect();
-    names.sort();
+/// The titles of the programmes of a plan.
+pub(crate) fn programmes(plan: &[PlanVersion], now: DateTime<Utc>) -> Vec<String> {
+    let in_force = plan.iter().filter(|version| version.is_in_force(now));
+    let mut names: Vec<&str> = in_force
+        .filter_map(|version| version.programme.as_deref())
+        .collect();
+    names.sort_unstable();
     names.dedup();
-    let title = |name: String| Programme::named(&name).map_or(name, |programme| programme.title.clone());
-    Ok(names.into_iter().map(title).collect())
+    let title = |name: &str| {
+        Programme::named(name)
+            .map_or(name, |programme| &programme.title)
+            .to_owned()
+    };
+    names.into_iter().map(title).collect()
 }
 
 async fn open_alerts(connection: &mut PgConnection, patient: PatientId) -> Result<Vec<OpenAlert>, ApiError> {
@@ -159,29 +159,12 @@ async fn open_alerts(connection: &mut PgConnection, patient: PatientId) -> Resul
     Ok(told.collect())
 }
 
-async fn latest(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    now: DateTime<Utc>,
-) -> Result<Vec<Latest>, ApiError> {
-    let mut latest = Vec::new();
-    for metric in Metric::ALL {
-        let wanted = Wanted {
-            patient,
-            metrics: vec![metric],
-            samples: None,
-            // What was measured this minute by a clock that is ahead counts too.
-            window: (now - LATEST_DAYS, now + TimeDelta::hours(1)),
-            entered_in_error: Some(false),
-        };
-        let found = page_of_readings(connection, &wanted, true, None, 1).await?;
-        latest.extend(found.into_iter().map(|reading| Latest {
-            metric,
-            value: reading.value,
-            unit: metric.unit(),
-            at: reading.at,
-            words: reading_in_words(metric, reading.value),
-        }));
+fn latest_of(reading: &StoredReading) -> Latest {
+    Latest {
+        metric: reading.metric,
+        value: reading.value,
+        unit: reading.metric.unit(),
+        at: reading.at,
+        words: reading_in_words(reading.metric, reading.value),
     }
-    Ok(latest)
 }

@@ -1,9 +1,10 @@
 //! The head of every page about one patient: who it is, why the reader may see them, and where the other pages are.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use homeward_record::PatientId;
 use homeward_store::access::{Basis, Role, basis_for};
 use homeward_store::patients::{Person, find_person};
+use homeward_store::plans::{PlanVersion, load_versions};
 
 use super::super::view::Link;
 use crate::access::{Action, Exchange};
@@ -28,6 +29,10 @@ pub(crate) struct Head {
     /// Whether that is for a stated reason alone, with which nothing may be changed.
     pub(crate) break_glass: bool,
     pub(crate) links: Vec<Link>,
+    /// The day of birth, for what hangs on it.
+    pub(crate) birthday: NaiveDate,
+    /// All versions of the rules of the care plan, for pages that say something of them.
+    pub(crate) plan: Vec<PlanVersion>,
 }
 
 /// The pages about a patient: what follows `/patients/{patient}`, what one calls it, and what it takes to see it.
@@ -59,7 +64,7 @@ impl Head {
         let mut connection = exchange.connection().await;
         let person = find_person(&mut connection, patient).await?;
         let person = person.ok_or_else(|| unknown(patient))?;
-        let programmes = programmes(&mut connection, patient, exchange.now()).await?;
+        let plan = load_versions(&mut connection, patient, None).await?;
         let basis = basis_for(&mut connection, acts_as.id, patient, exchange.now()).await?;
         let own = acts_as.role == Role::Patient;
         let mut pages = if own { OWN_PAGES.to_vec() } else { PAGES.to_vec() };
@@ -70,17 +75,21 @@ impl Head {
         Ok(Head {
             patient,
             born: born(&person, exchange.now()),
+            birthday: person.born,
             nhs_number: spaced(&person.nhs_number),
             name: person.name,
-            programmes,
+            programmes: programmes(&plan, exchange.now()),
+            plan,
             practice: person.practice.map(|(_, name)| name),
             why: why(basis),
             break_glass: basis == Some(Basis::BreakGlass),
             links: links
                 .map(|(page, text, _)| {
                     let href = format!("/patients/{patient}{page}");
+                    // Pages below one are about the same.
+                    let below = !page.is_empty() && exchange.path().starts_with(&format!("{href}/"));
                     Link {
-                        current: exchange.path() == href,
+                        current: below || exchange.path() == href,
                         href,
                         text,
                     }
