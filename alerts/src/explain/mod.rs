@@ -7,6 +7,7 @@ mod news2;
 #[cfg(test)]
 mod properties;
 mod rate;
+mod rule;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use homeward_record::Metric;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::rule::{condition_in_words, metric_in_words};
 use self::time::Calendar;
 use self::words::{quantity, subject};
 use crate::kinds::Condition;

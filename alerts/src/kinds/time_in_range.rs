@@ -90,7 +90,8 @@ struct Day {
 }
 
 impl Share {
-    pub(crate) fn has(self, metric: Metric, value: f64) -> bool {
+    /// Whether a reading of this value is one of them.
+    pub fn has(self, metric: Metric, value: f64) -> bool {
         match self {
             Share::Beyond(bound) => bound.is_met_by(metric, value),
             Share::Within { from, to } => {
