@@ -3,6 +3,8 @@
 //! Parameters: `type` (several with commas between them; all), `from` and `to` (RFC 3339; the last 24 hours),
 //! `limit` (1 to 1,000; 100), `after` (the `next` of the page before, which is `null` on the last).
 
+pub(crate) mod stream;
+
 use std::str::FromStr;
 
 use axum::Json;
@@ -104,10 +106,10 @@ fn reading(stored: StoredReading) -> Reading {
 
 /// The place of the last reading of a page, as callers hand it back: opaque to them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Cursor(ReadingPlace);
+pub(crate) struct Cursor(pub(crate) ReadingPlace);
 
 impl Cursor {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Cursor(place) = self;
         format!(
             "{}.{}.{}",

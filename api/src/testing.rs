@@ -301,7 +301,16 @@ impl TestApp {
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
-        let response = self.respond(request.body(Body::empty()).unwrap()).await;
+        self.follow(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Any stream of events, after its greeting.
+    pub(crate) async fn events(&self, token: &str, path: &str) -> EventStream {
+        self.follow(request_as(token, &Method::GET, path, None)).await
+    }
+
+    async fn follow(&self, request: Request<Body>) -> EventStream {
+        let response = self.respond(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         let mut stream = EventStream {
             body: response.into_body().into_data_stream(),
