@@ -30,6 +30,11 @@ impl Form {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// Whether it has a field of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// One into which nothing was typed yet.
     pub(crate) fn empty() -> Form {
         Form(BTreeMap::new())
