@@ -95,6 +95,8 @@ pub(crate) struct Mark {
     pub(crate) at: Moment,
     pub(crate) text: String,
     pub(crate) severity: String,
+    /// Where more is said of it.
+    pub(crate) href: String,
 }
 
 impl Chart {
