@@ -71,21 +71,26 @@ pub(crate) async fn post(
         text: &text,
         replaces: written.replaces,
     };
+    Ok(Created {
+        location: None,
+        body: Json(write(&exchange, &new).await?),
+    })
+}
+
+/// Writes a note in the caller's name.
+pub(crate) async fn write(exchange: &Exchange, new: &NewNote<'_>) -> Result<Note, ApiError> {
     let mut connection = exchange.connection().await;
-    require_patient(&mut connection, patient).await?;
+    require_patient(&mut connection, new.patient).await?;
     let by = (exchange.actor(), &exchange.principal().acts_as);
-    match write_note(&mut connection, &new, by, exchange.now()).await {
-        Ok(note) => Ok(Created {
-            location: None,
-            body: Json(note),
-        }),
-        Err(NoteError::Unknown(_)) => Err(ApiError::parameter(
-            "replaces",
-            "there is no such note about this patient",
-        )),
-        Err(replaced @ NoteError::Replaced(..)) => Err(ApiError::Conflict(replaced.to_string())),
-        Err(NoteError::Store(error)) => Err(error.into()),
-    }
+    write_note(&mut connection, new, by, exchange.now())
+        .await
+        .map_err(|error| match error {
+            NoteError::Unknown(_) => {
+                ApiError::parameter("replaces", "there is no such note about this patient")
+            }
+            replaced @ NoteError::Replaced(..) => ApiError::Conflict(replaced.to_string()),
+            NoteError::Store(error) => error.into(),
+        })
 }
 
 #[cfg(test)]

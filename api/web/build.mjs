@@ -25,7 +25,7 @@ const { css } = compile('styles/homeward.scss', {
 keep('homeward', 'css', css);
 
 // Each is loaded only by pages that need it.
-for (const name of ['page', 'charts', 'worklist']) {
+for (const name of ['page', 'charts', 'patient', 'worklist']) {
   const { outputFiles } = await build({
     entryPoints: [`scripts/${name}.ts`],
     bundle: true,

@@ -1,28 +1,35 @@
-//! What was written down about a patient, as pages show it. `POST /patients/{patient}/notes` writes something down.
+//! What was written down about a patient, as pages show it. `POST /patients/{patient}/notes` writes something down, or
+//! something in the place of a note that was wrong, which stays.
 
+use askama::Template;
 use axum::response::Response;
 use homeward_record::PatientId;
-use homeward_store::notes::{NewNote, Note, notes_of, write_note};
+use homeward_store::notes::{NewNote, Note, notes_of};
 use sqlx::PgConnection;
 
+use super::head::Head;
 use crate::access::Exchange;
 use crate::access_log::role_in_words;
 use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::error::ApiError;
-use crate::pages::Form;
-use crate::pages::moment::Moment;
+use crate::notes::write;
+use crate::pages::problems::Problems;
 use crate::pages::view::see;
+use crate::pages::{Form, Moment, Who, page};
 use crate::request::Path;
-use crate::series::require_patient;
 
 /// The most notes that a page shows.
 const MOST_NOTES: i64 = 20;
 
 /// A note as it is shown.
 pub(super) struct Written {
+    pub(super) id: i64,
     pub(super) text: String,
     pub(super) by: String,
     pub(super) at: Moment,
+    /// Whether it stands in the place of another.
+    pub(super) replaces: bool,
+    /// Whether another stands in its place.
     pub(super) replaced: bool,
 }
 
@@ -37,28 +44,65 @@ pub(super) async fn latest(
 
 fn written(note: Note) -> Written {
     Written {
+        id: note.id,
         by: match note.role.parse().map(role_in_words) {
             Ok(role) => format!("{} ({role})", note.author),
             Err(_) => note.author,
         },
         at: Moment::new(note.written_at),
         text: note.text,
+        replaces: note.replaces.is_some(),
         replaced: note.replaced_by.is_some(),
     }
 }
 
+/// The form, once more: with what was typed, and what is wrong with it.
+#[derive(Template)]
+#[template(path = "pages/patient/note.html")]
+struct Again<'a> {
+    who: Option<Who>,
+    head: Head,
+    problems: Problems,
+    text: &'a str,
+    replaces: &'a str,
+}
+
 pub(crate) async fn post(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let text = text("text", form.text("text"), TEXT_LENGTH)?;
+    let (typed, replaces) = (form.text("text"), form.text("replaces"));
+    let mut problems = Problems::default();
+    match write_down(&exchange, patient, typed, replaces).await {
+        Ok(()) => return Ok(see(&format!("/patients/{patient}#notes"))),
+        Err(error) => problems.refused("text", error)?,
+    }
+    let template = Again {
+        who: Who::of(&exchange),
+        head: Head::of(&exchange, patient).await?,
+        problems,
+        text: typed,
+        replaces,
+    };
+    Ok(page(template.problems.status(), &template))
+}
+
+async fn write_down(
+    exchange: &Exchange,
+    patient: PatientId,
+    typed: &str,
+    replaces: &str,
+) -> Result<(), ApiError> {
+    let replaces = match replaces {
+        "" => None,
+        number => Some(
+            number
+                .parse()
+                .map_err(|_| ApiError::parameter("text", "there is no such note"))?,
+        ),
+    };
     let new = NewNote {
         patient,
-        text: &text,
-        replaces: None,
+        text: &text("text", typed, TEXT_LENGTH)?,
+        replaces,
     };
-    let mut connection = exchange.connection().await;
-    require_patient(&mut connection, patient).await?;
-    let by = (exchange.actor(), &exchange.principal().acts_as);
-    let written = write_note(&mut connection, &new, by, exchange.now()).await;
-    written.map_err(|error| ApiError::Conflict(error.to_string()))?;
-    Ok(see(&format!("/patients/{patient}")))
+    write(exchange, &new).await.map(drop)
 }
