@@ -42,25 +42,27 @@ pub(crate) async fn post(
         metric: correction.metric,
         device: correction.device,
     };
+    require_patient(&mut *exchange.connection().await, patient).await?;
+    correct(&exchange, patient, place, &reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Marks a reading of a patient as entered in error, in the caller's name.
+pub(crate) async fn correct(
+    exchange: &Exchange,
+    patient: PatientId,
+    place: ReadingPlace,
+    reason: &str,
+) -> Result<(), ApiError> {
     let mut connection = exchange.connection().await;
-    require_patient(&mut connection, patient).await?;
-    let there = has_reading(&mut connection, patient, place).await?;
-    if !there {
-        let Correction {
-            metric, at, device, ..
-        } = correction;
+    if !has_reading(&mut connection, patient, place).await? {
+        let ReadingPlace { at, metric, device } = place;
         let what = format!("there is no reading of {metric} at {at} by device {device}");
         return Err(ApiError::NotFound(what));
     }
-    enter_in_error(
-        &mut connection,
-        patient,
-        place,
-        (exchange.actor(), &reason),
-        exchange.now(),
-    )
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
+    let by = (exchange.actor(), reason);
+    enter_in_error(&mut connection, patient, place, by, exchange.now()).await?;
+    Ok(())
 }
 
 #[cfg(test)]
