@@ -15,10 +15,10 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
+use homeward_alerts::DefinitionError;
 use homeward_alerts::dry_run::{
     DryRunError, Limits, Listing, Proposal, Replaces, Report, Scope, TrialRule, USUAL_TIME, dry_run,
 };
-use homeward_alerts::{DefinitionError, Programme};
 use homeward_record::PatientId;
 use homeward_store::replay::patients_on;
 use serde::Deserialize;
@@ -26,6 +26,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Exchange;
+use crate::care_plan::begin::named;
 use crate::error::ApiError;
 use crate::request::{Body, Instant, Query};
 use crate::routes::App;
@@ -72,6 +73,11 @@ pub(crate) async fn post(
 ) -> Result<Json<Report>, ApiError> {
     let mut proposal = asked.proposal(exchange.now())?;
     proposal.scope = visible(&exchange, proposal.scope).await?;
+    run(&app, proposal).await.map(Json)
+}
+
+/// Runs a proposal whose scope the caller may see.
+pub(crate) async fn run(app: &App, proposal: Proposal) -> Result<Report, ApiError> {
     let Ok(_turn) = app.dry_runs.try_acquire() else {
         return Err(ApiError::Busy("another dry run is at work; try again shortly"));
     };
@@ -79,8 +85,7 @@ pub(crate) async fn post(
         readings: MAX_READINGS,
         workers: WORKERS,
     };
-    let report = dry_run(&app.pool, proposal, limits, |_| {}).await;
-    report.map(Json).map_err(failed)
+    dry_run(&app.pool, proposal, limits, |_| {}).await.map_err(failed)
 }
 
 /// What of a scope the caller may see: a dry run itself sees the whole record.
@@ -134,12 +139,8 @@ impl Asked {
                 Ok((plan, Replaces::Plan))
             }
             (None, None, Some(name)) => {
-                let programme = Programme::named(name).ok_or_else(|| {
-                    let names: Vec<&str> = Programme::names().collect();
-                    let detail = format!("{name:?} is none of {}", names.join(", "));
-                    ApiError::parameter("programme", detail)
-                })?;
-                Ok((TrialRule::of_programme(programme), Replaces::Plan))
+                let rules = TrialRule::of_programme(named(name)?);
+                Ok((rules, Replaces::Plan))
             }
             _ => Err(ApiError::parameter(
                 "rule",

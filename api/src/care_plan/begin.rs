@@ -33,16 +33,32 @@ pub(crate) async fn post(
 ) -> Result<Json<CarePlan>, ApiError> {
     let patient: PatientId = path.value("patient")?;
     let reason = text("reason", &begun.reason, TEXT_LENGTH)?;
-    let programme = Programme::named(&begun.programme).ok_or_else(|| {
+    let programme = named(&begun.programme)?;
+    begin(&exchange, patient, programme, &reason).await?;
+    let mut connection = exchange.connection().await;
+    Ok(Json(in_force(&mut connection, patient, exchange.now()).await?))
+}
+
+/// The programme of this name.
+pub(crate) fn named(name: &str) -> Result<&'static Programme, ApiError> {
+    Programme::named(name).ok_or_else(|| {
         let names: Vec<&str> = Programme::names().collect();
-        let detail = format!("{:?} is none of {}", begun.programme, names.join(", "));
-        ApiError::parameter("programme", detail)
-    })?;
+        ApiError::parameter("programme", format!("{name:?} is none of {}", names.join(", ")))
+    })
+}
+
+/// Puts a programme's rules into a patient's plan, in the caller's name.
+pub(crate) async fn begin(
+    exchange: &Exchange,
+    patient: PatientId,
+    programme: &Programme,
+    reason: &str,
+) -> Result<(), ApiError> {
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let by = (exchange.actor(), reason.as_str());
+    let by = (exchange.actor(), reason);
     copy_programme(&mut connection, &[patient], programme, by, exchange.now()).await?;
-    Ok(Json(in_force(&mut connection, patient, exchange.now()).await?))
+    Ok(())
 }
 
 #[cfg(test)]

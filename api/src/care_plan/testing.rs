@@ -55,7 +55,7 @@ pub(super) fn glucose_below(limit: f64) -> Value {
 }
 
 /// Stores values of glucose that were measured and arrived at these times of the day, and has them judged.
-pub(super) async fn judge(app: &TestApp, patient: PatientId, values: &[(&str, f64)]) {
+pub(crate) async fn judge(app: &TestApp, patient: PatientId, values: &[(&str, f64)]) {
     for (time, value) in values {
         let at = today(time);
         let reading = (Metric::Glucose, at, *value);
