@@ -33,7 +33,7 @@ async fn no_request_for_a_patients_readings_reads_a_chunk_from_end_to_end() {
     app.serve_from(pool.clone());
     let day = "from=2026-11-21T12:00:00Z&to=2026-11-22T12:00:00Z";
     let month = "from=2026-10-26T00:00:00Z&to=2026-11-22T12:00:00Z";
-    for path in [
+    let api = [
         format!("trends/heart_rate?bucket=raw&{day}"),
         format!("trends/heart_rate?bucket=5m&{day}"),
         format!("trends/heart_rate?bucket=1h&{month}"),
@@ -45,11 +45,14 @@ async fn no_request_for_a_patients_readings_reads_a_chunk_from_end_to_end() {
         format!("glucose-summary?{month}"),
         format!("blood-pressure-summary?{month}"),
         format!("news2?{day}"),
-    ] {
+    ];
+    let api = api.map(|path| format!("/api/v1/patients/{patient}/{path}"));
+    let pages = ["?range=24h", "?range=14d", "?range=90d", "/readings", "/news2"];
+    let pages = pages.map(|path| format!("/patients/{patient}{path}"));
+    for path in api.into_iter().chain(pages) {
         for request in 1..=REQUESTS {
-            app.get(&format!("/api/v1/patients/{patient}/{path}"))
-                .await
-                .json();
+            let answer = app.get(&path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
             let scans: Vec<Scan> = plans.take().iter().flat_map(scans).collect();
             let of_chunks = scans.iter().filter(|scan| scan.relation.starts_with("_hyper_"));
             assert!(of_chunks.count() > 0, "{path}: {scans:#?}");

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) relying_parties: Vec<RelyingParty>,
     /// Where passwords are hashed.
     pub(crate) hashing: Hashing,
+    /// Who follows readings.
+    pub(crate) reading_streams: readings::stream::Streams,
     /// Ends the streams.
     pub(crate) shutdown: CancellationToken,
 }
@@ -79,6 +81,7 @@ impl Shared {
             state,
             hub: AlertHub::new(),
             dry_runs: Semaphore::new(1),
+            reading_streams: readings::stream::Streams::default(),
             hashing: Hashing::new(),
             shutdown,
         }))
@@ -190,6 +193,7 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/api/v1/tasks/{task}/cancel", WorkOnTasks, tasks::end::cancel).says("Says that a task need not be done any more"),
         Route::get("/api/v1/patients/{patient}/trends/{type}", ReadReadings, trends::get).says("A series over a window, summed up by buckets of time"),
         Route::get("/api/v1/patients/{patient}/readings", ReadReadings, readings::get).says("Readings one by one, the latest first"),
+        Route::get("/api/v1/patients/{patient}/readings/stream", ReadReadings, readings::stream::get).says("New readings, as they come"),
         Route::get("/api/v1/patients/{patient}/glucose-summary", ReadReadings, glucose_summary::get).says("Time in range, and the profile of a day"),
         Route::get("/api/v1/patients/{patient}/blood-pressure-summary", ReadReadings, blood_pressure_summary::get).says("Courses of measurements at home"),
         Route::get("/api/v1/patients/{patient}/news2", ReadReadings, news2::get).says("The early warning score and its course"),
@@ -221,6 +225,19 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/worklist/{alert}/close", WorkOnAlerts, pages::alert::close),
         Route::get("/patients/{patient}", ReadReadings, pages::patient::show::get),
         Route::post("/patients/{patient}/notes", WriteNotes, pages::patient::notes::post),
+        Route::get("/patients/{patient}/alerts", ReadAlerts, pages::patient::alerts::get),
+        Route::get("/patients/{patient}/news2", ReadReadings, pages::patient::news2::get),
+        Route::get("/patients/{patient}/readings", ReadReadings, pages::patient::readings::get),
+        Route::get("/patients/{patient}/readings/entered-in-error", CorrectReadings, pages::patient::corrections::get),
+        Route::post("/patients/{patient}/readings/entered-in-error", CorrectReadings, pages::patient::corrections::post),
+        Route::get("/patients/{patient}/care-plan", ReadCarePlan, pages::patient::care_plan::get),
+        Route::post("/patients/{patient}/care-plan", ChangeCarePlan, pages::patient::care_plan::post),
+        Route::post("/patients/{patient}/care-plan/try", TryRules, pages::patient::care_plan::try_out),
+        Route::get("/patients/{patient}/care-plan/rules/{code}", ReadCarePlan, pages::patient::care_plan::rule::get),
+        Route::post("/patients/{patient}/care-plan/rules/{code}", ChangeCarePlan, pages::patient::care_plan::rule::post),
+        Route::post("/patients/{patient}/care-plan/rules/{code}/try", TryRules, pages::patient::care_plan::rule::try_out),
+        Route::post("/patients/{patient}/care-plan/rules/{code}/remove", ChangeCarePlan, pages::patient::care_plan::remove::post),
+        Route::get("/patients/{patient}/devices", ReadDevices, pages::patient::devices::get),
         Route::get("/patients/{patient}/access-log", ReadAccessLog, pages::access_log::get),
         Route::get("/break-glass", ReviewBreakGlass, pages::break_glass::get),
         Route::post("/break-glass/{break_glass}/review", ReviewBreakGlass, pages::break_glass::found),

@@ -1,3 +1,5 @@
+mod patient;
+
 use axum::http::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
 use chrono::TimeDelta;
@@ -237,7 +239,7 @@ async fn what_a_nurse_writes_the_patient_reads_and_sees_that_she_looked() {
     let note = format!("csrf_token={}&text=Called%3A+%3Cb%3Efeels+well", token(&page));
     assert_eq!(
         location(&nurse.post("/patients/1001/notes", &note).await),
-        "/patients/1001"
+        "/patients/1001#notes"
     );
     assert_eq!(nurse.get("/patients/7777").await.status, 404);
 

@@ -1,0 +1,76 @@
+// A nurse looks after a patient while devices measure.
+import { base, judge, please, rest, run, signIn } from './browser.mjs';
+
+const [name, password] = rest;
+
+// Each chart has its table, and is read by keyboard.
+async function tryCharts(page, say) {
+  const figures = page.locator('[data-chart]');
+  const count = await figures.count();
+  if (count < 3) say(`there are ${count} charts`);
+  for (let index = 0; index < count; index += 1) {
+    const figure = figures.nth(index);
+    await figure.scrollIntoViewIfNeeded();
+    await figure.locator('[data-drawing] svg').waitFor();
+    const rows = await figure.locator('tbody tr').count();
+    if (rows === 0) say(`chart ${index} has no table`);
+    await figure.locator('[data-drawing]').focus();
+    await page.keyboard.press('End');
+    const last = await figure.locator('tbody tr').last().locator('th').textContent();
+    const reading = await figure.locator('[data-reading]').textContent();
+    if (!reading.startsWith(last)) say(`chart ${index} reads out ${reading}, not ${last}`);
+  }
+}
+
+await run(async (page, say) => {
+  await please('publish a very low glucose');
+  await signIn(page, name, password);
+  await page.getByRole('link', { name: 'A Patient' }).first().click();
+  await page.getByRole('heading', { name: 'Open alerts' }).waitFor();
+  await page.getByRole('link', { name: 'Glucose very low' }).first().waitFor();
+  await page.getByText('Live: new readings show up here').waitFor();
+
+  // A reading shows up by itself; the charts wait until they are asked.
+  await please('publish glucose in range');
+  await page.locator('[data-metric="glucose"]', { hasText: '6.4' }).waitFor();
+  await page.getByText('New reading, Glucose 6.4').waitFor();
+  await please('measure a pressure');
+  await page.locator('[data-metric="systolic"]', { hasText: '138' }).waitFor();
+  await judge(page, 'a patient with news', say);
+  await page.getByRole('link', { name: 'Draw the charts anew' }).click();
+  await page.getByText('No alert is open').or(page.getByText('Over, and nobody had it')).first().waitFor();
+  await tryCharts(page, say);
+  for (const range of ['24 hours', '90 days']) {
+    await page.getByRole('link', { name: range, exact: true }).click();
+    await page.getByRole('heading', { name: `Trends, last ${range}` }).waitFor();
+  }
+
+  await page.getByLabel('Write a note').fill('Called: feels well');
+  await page.getByRole('button', { name: 'Write it down' }).click();
+  await page.getByText('Called: feels well').first().waitFor();
+  await page.getByText('Write another in its place').click();
+  await page.getByLabel('What it should say').fill('Called: feels better');
+  await page.getByRole('button', { name: 'Write it in its place' }).click();
+  await page.getByText('Replaced by a later note').waitFor();
+
+  await page.getByRole('link', { name: 'Alerts', exact: true }).click();
+  await page.getByRole('heading', { name: 'Alerts', exact: true }).waitFor();
+  await judge(page, 'the alerts of a patient', say);
+  await page.getByRole('link', { name: 'Closed', exact: true }).click();
+  await page.getByRole('link', { name: 'Readings', exact: true }).click();
+  await page.getByLabel('What was measured').selectOption('blood_pressure');
+  await page.getByRole('button', { name: 'Show' }).click();
+  await judge(page, 'readings', say);
+  await page.getByRole('link', { name: /Systolic blood pressure 138/ }).click();
+  await page.getByLabel(/Diastolic blood pressure 86/).check();
+  await judge(page, 'asking why a reading is none', say);
+  await page.getByLabel('Why it is none').fill('Cuff was loose');
+  await page.getByRole('button', { name: 'Mark as entered in error' }).click();
+  await page.getByText('Entered in error, Mei Ng: Cuff was loose').first().waitFor();
+  await page.getByRole('link', { name: 'NEWS2', exact: true }).click();
+  await page.getByRole('region', { name: 'The NEWS2 chart' }).waitFor();
+  await judge(page, 'NEWS2', say);
+  await page.getByRole('link', { name: 'Devices', exact: true }).click();
+  await page.getByRole('cell', { name: /cgm no\./ }).waitFor();
+  await judge(page, 'devices', say);
+});
