@@ -10,8 +10,8 @@
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::summary::glucose_targets::{GlucoseTargets, aim, judge_targets};
-use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
-use homeward_alerts::{Condition, Definition, Programme, TimeInRange, Zone};
+use homeward_alerts::summary::{ADULT_RANGE, GlucoseSummary, Sample, summarise_glucose};
+use homeward_alerts::{Condition, Definition, Programme, Share, TimeInRange, Zone};
 use homeward_record::{Metric, PatientId};
 use homeward_store::plans::load_versions;
 use serde::{Deserialize, Serialize};
@@ -58,17 +58,28 @@ pub(crate) struct Summary {
     unit: &'static str,
     #[serde(flatten)]
     pub(crate) figures: GlucoseSummary,
-    targets: Targets,
+    pub(crate) targets: Targets,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Targets {
+pub(crate) struct Targets {
     /// The programme that they are of; null: they were made for the patient.
     programme: Option<String>,
     /// Whether they are in the patient's plan.
     in_plan: bool,
     #[serde(flatten)]
-    judged: GlucoseTargets,
+    pub(crate) judged: GlucoseTargets,
+}
+
+impl Targets {
+    /// The range in which glucose is to be, in mmol/L, both ends included.
+    pub(crate) fn aim(&self) -> (f64, f64) {
+        let within = self.judged.shares.iter().find_map(|target| match target.share {
+            Share::Within { from, to } => Some((from, to)),
+            Share::Beyond(_) => None,
+        });
+        within.unwrap_or(ADULT_RANGE)
+    }
 }
 
 /// A rule of time in range, and where it is from.

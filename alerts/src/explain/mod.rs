@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::time::Calendar;
+pub use self::words::count as count_in_words;
 use self::words::{quantity, subject};
 use crate::kinds::Condition;
 use crate::{Definition, Episode, Mark};
