@@ -13,6 +13,7 @@ mod compress;
 mod form;
 pub(crate) mod home;
 mod moment;
+pub(crate) mod own;
 pub(crate) mod password;
 pub(crate) mod patient;
 pub(crate) mod patients;

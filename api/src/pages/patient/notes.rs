@@ -19,15 +19,15 @@ use crate::series::require_patient;
 const MOST_NOTES: i64 = 20;
 
 /// A note as it is shown.
-pub(super) struct Written {
-    pub(super) text: String,
-    pub(super) by: String,
-    pub(super) at: Moment,
-    pub(super) replaced: bool,
+pub(in crate::pages) struct Written {
+    pub(in crate::pages) text: String,
+    pub(in crate::pages) by: String,
+    pub(in crate::pages) at: Moment,
+    pub(in crate::pages) replaced: bool,
 }
 
 /// The latest notes about a patient, the latest first.
-pub(super) async fn latest(
+pub(in crate::pages) async fn latest(
     connection: &mut PgConnection,
     patient: PatientId,
 ) -> Result<Vec<Written>, ApiError> {

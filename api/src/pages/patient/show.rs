@@ -1,15 +1,16 @@
-//! `GET /patients/{patient}`: what matters of a patient today, and what was written down.
+//! `GET /patients/{patient}`: what matters of a patient today, and what was written down. Patients see [`own::home`].
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use homeward_record::PatientId;
+use homeward_store::access::Role;
 
 use super::head::Head;
 use super::notes::{Written, latest};
 use crate::access::{Action, Exchange};
 use crate::error::ApiError;
-use crate::pages::{Who, page};
+use crate::pages::{Who, own, page};
 use crate::request::Path;
 use crate::series::unknown;
 use crate::share::{Section, Summary, sections};
@@ -25,8 +26,11 @@ struct Shown {
     notes: Vec<Written>,
 }
 
-pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
+pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
+    if exchange.principal().acts_as.role == Role::Patient {
+        return own::home::show(&exchange, patient, &uri).await;
+    }
     let head = Head::of(&exchange, patient).await?;
     let mut connection = exchange.connection().await;
     let summary = Summary::of(&mut connection, patient, exchange.now()).await?;
