@@ -47,7 +47,7 @@ mod testing;
 
 pub use checkpoints::Checkpoint;
 pub use definition::{Definition, Level, Role};
-pub use explain::{About, condition_in_words, explain, metric_in_words, reading_in_words};
+pub use explain::{About, condition_in_words, count_in_words, explain, metric_in_words, reading_in_words};
 pub use homeward_record::Point;
 pub use kinds::{
     Change, Changes, Condition, Direction, Figure, HomeAverage, News2, Percent, Rate, Repeated, Scale, Share,

@@ -1,6 +1,7 @@
 //! `GET /api/v1/patients/{patient}/access-log`: who has seen or changed a patient's record, the latest first.
 //!
-//! For the patient, whoever the patient has named, and privacy officers. Parameters: `limit` (1 to 500; 50), `after`
+//! For the patient, whoever the patient has named, and privacy officers. Parameters: `only` (`others`: without the
+//! patient's own, `break_glass`: those for which somebody broke the glass, `refused`), `limit` (1 to 500; 50), `after`
 //! (the `next` of the page before, which is `null` on the last). Each entry says it in one sentence, and in fields: who,
 //! in which role and organisation, what, the reason on file then (`self`, `proxy`, `registration`, `enrolment`,
 //! `break_glass`, `share`; or `none`: refused, or not a matter of a relationship), the reason that was stated, and from where.
@@ -9,24 +10,33 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
 use homeward_store::access::Role;
-use homeward_store::audit::{Access, accesses};
+use homeward_store::audit::{Access, AccessFilter, AccessesOnly, accesses};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Exchange, in_words};
 use crate::error::ApiError;
-use crate::request::{Limit, Path, Query, parsed};
+use crate::request::{Limit, Path, Query, choose, parsed};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
+    only: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
     #[param(inline)]
     limit: Option<Limit<50, 500>>,
     #[serde(default, deserialize_with = "parsed")]
     after: Option<i64>,
 }
+
+/// The kinds of accesses, by their names.
+pub(crate) const ONLY: [(&str, AccessesOnly); 3] = [
+    ("others", AccessesOnly::Others),
+    ("break_glass", AccessesOnly::BreakGlass),
+    ("refused", AccessesOnly::Refused),
+];
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Page {
@@ -58,8 +68,13 @@ pub(crate) async fn get(
 ) -> Result<Json<Page>, ApiError> {
     let patient: PatientId = path.value("patient")?;
     let limit = parameters.limit.unwrap_or_default();
+    let only = parameters.only.as_deref();
+    let filter = AccessFilter {
+        before: parameters.after,
+        only: only.map(|only| choose("only", only, &ONLY)).transpose()?,
+    };
     let mut connection = exchange.connection().await;
-    let mut found = accesses(&mut connection, patient, parameters.after, limit.and_one()).await?;
+    let mut found = accesses(&mut connection, patient, filter, limit.and_one()).await?;
     let next = limit.cut(&mut found).map(|last| last.sequence.to_string());
     Ok(Json(Page {
         patient,

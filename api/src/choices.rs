@@ -38,68 +38,68 @@ const FURTHEST: TimeDelta = TimeDelta::days(366);
 #[derive(Serialize, ToSchema)]
 pub(crate) struct View {
     patient: PatientId,
-    sharing: Vec<WithOrganisation>,
-    research: Research,
+    pub(crate) sharing: Vec<WithOrganisation>,
+    pub(crate) research: Research,
 }
 
 #[derive(Serialize, ToSchema)]
-struct WithOrganisation {
-    organisation: SharedWith,
+pub(crate) struct WithOrganisation {
+    pub(crate) organisation: SharedWith,
     /// `registration` and `enrolment`, as they are now.
-    reasons: Vec<&'static str>,
-    shared: bool,
+    pub(crate) reasons: Vec<&'static str>,
+    pub(crate) shared: bool,
     #[serde(flatten)]
-    told: Told<Shared>,
+    pub(crate) told: Told<Shared>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct SharedWith {
-    id: i64,
-    name: String,
-    kind: String,
+pub(crate) struct SharedWith {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) kind: String,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Research {
-    allowed: bool,
-    patient: OfSource,
-    national_data_opt_out: OfSource,
+pub(crate) struct Research {
+    pub(crate) allowed: bool,
+    pub(crate) patient: OfSource,
+    pub(crate) national_data_opt_out: OfSource,
 }
 
 #[derive(Serialize, ToSchema)]
-struct OfSource {
-    opted_out: bool,
+pub(crate) struct OfSource {
+    pub(crate) opted_out: bool,
     #[serde(flatten)]
-    told: Told<OptedOut>,
+    pub(crate) told: Told<OptedOut>,
 }
 
 /// What holds since when, and what else was chosen.
 #[derive(Serialize, ToSchema)]
-struct Told<T> {
-    from: Option<DateTime<Utc>>,
+pub(crate) struct Told<T> {
+    pub(crate) from: Option<DateTime<Utc>>,
     by: Option<String>,
     made_at: Option<DateTime<Utc>>,
-    next: Option<Entry<T>>,
-    history: Vec<Entry<T>>,
+    pub(crate) next: Option<Entry<T>>,
+    pub(crate) history: Vec<Entry<T>>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Entry<T> {
+pub(crate) struct Entry<T> {
     #[serde(flatten)]
-    chosen: T,
-    from: DateTime<Utc>,
-    by: String,
-    made_at: DateTime<Utc>,
+    pub(crate) chosen: T,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) by: String,
+    pub(crate) made_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Shared {
-    shared: bool,
+pub(crate) struct Shared {
+    pub(crate) shared: bool,
 }
 
 #[derive(Serialize, ToSchema)]
-struct OptedOut {
-    opted_out: bool,
+pub(crate) struct OptedOut {
+    pub(crate) opted_out: bool,
 }
 
 pub(crate) async fn get(
@@ -113,7 +113,8 @@ pub(crate) async fn get(
     view(&mut connection, patient, exchange.now()).await.map(Json)
 }
 
-async fn view(
+/// What a patient has chosen, as it stands at a time.
+pub(crate) async fn view(
     connection: &mut PgConnection,
     patient: PatientId,
     now: DateTime<Utc>,

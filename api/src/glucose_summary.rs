@@ -10,8 +10,8 @@
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::summary::glucose_targets::{GlucoseTargets, aim, judge_targets};
-use homeward_alerts::summary::{GlucoseSummary, Sample, summarise_glucose};
-use homeward_alerts::{Condition, Definition, Programme, TimeInRange, Zone};
+use homeward_alerts::summary::{ADULT_RANGE, GlucoseSummary, Sample, summarise_glucose};
+use homeward_alerts::{Condition, Definition, Programme, Share, TimeInRange, Zone};
 use homeward_record::{Metric, PatientId};
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::trends::{TrendPoint, raw_points};
@@ -68,11 +68,19 @@ pub(crate) struct Targets {
     programme: Option<String>,
     /// Whether they are in the patient's plan.
     in_plan: bool,
-    /// The range that they aim at, in mmol/L.
-    #[serde(skip)]
-    pub(crate) aim: (f64, f64),
     #[serde(flatten)]
     pub(crate) judged: GlucoseTargets,
+}
+
+impl Targets {
+    /// The range in which glucose is to be, in mmol/L, both ends included.
+    pub(crate) fn aim(&self) -> (f64, f64) {
+        let within = self.judged.shares.iter().find_map(|target| match target.share {
+            Share::Within { from, to } => Some((from, to)),
+            Share::Beyond(_) => None,
+        });
+        within.unwrap_or(ADULT_RANGE)
+    }
 }
 
 /// A rule of time in range, and where it is from.
@@ -142,8 +150,7 @@ async fn summarise(
     };
     let samples: Vec<Sample> = points.into_iter().map(sample).collect();
     let length = window.to - window.from;
-    let aim = aim(&aims.rule);
-    let figures = summarise_glucose(&samples, length, interval, zone, aim);
+    let figures = summarise_glucose(&samples, length, interval, zone, aim(&aims.rule));
     let summary = Summary {
         patient,
         from: window.from,
@@ -152,7 +159,6 @@ async fn summarise(
         targets: Targets {
             programme: aims.programme,
             in_plan: aims.in_plan,
-            aim,
             judged: judge_targets(&aims.rule, &samples, &figures),
         },
         figures,

@@ -86,6 +86,7 @@ mod series;
 mod serve;
 mod share;
 mod sign_in;
+mod step_goal;
 mod tasks;
 mod trends;
 

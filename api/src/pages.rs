@@ -14,6 +14,7 @@ mod form;
 mod glucose;
 pub(crate) mod home;
 mod moment;
+pub(crate) mod own;
 pub(crate) mod password;
 pub(crate) mod patient;
 pub(crate) mod patients;

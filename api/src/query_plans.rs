@@ -45,6 +45,7 @@ async fn no_request_for_a_patients_readings_reads_a_chunk_from_end_to_end() {
         format!("glucose-summary?{month}"),
         format!("blood-pressure-summary?{month}"),
         format!("news2?{day}"),
+        "step-goal".to_owned(),
     ];
     let api = api.map(|path| format!("/api/v1/patients/{patient}/{path}"));
     let pages = ["?range=24h", "?range=14d", "?range=90d", "/readings", "/news2"];

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use homeward_alerts::Zone;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess};
@@ -60,7 +60,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Query<T>, ApiError> {
-        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+        Query::of(&parts.uri).map(Query)
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// The parameters of an address.
+    pub(crate) fn of(uri: &Uri) -> Result<T, ApiError> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| ApiError::parameter("query", "the query is not of the form name=value&…"))?;
         let parameters = Parameters {
             pairs: pairs.0.into_iter(),
@@ -72,7 +79,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 error.detail,
             )
         };
-        T::deserialize(parameters).map(Query).map_err(wrong)
+        T::deserialize(parameters).map_err(wrong)
     }
 }
 

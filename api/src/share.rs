@@ -37,7 +37,8 @@ use crate::request::{Body, Path};
 use crate::routes::App;
 use crate::sign_in::Visit;
 
-pub(crate) use summary::{Summary, programmes};
+pub(crate) use page::{Section, sections};
+pub(crate) use summary::{Latest, Summary, programmes};
 
 /// The longest of what a reader says of themselves, in characters.
 const LONGEST: usize = 100;

@@ -107,11 +107,42 @@ pub struct Access {
     pub origin: Option<String>,
 }
 
-/// The rows about a patient, the latest first, before a number if one is given.
+/// Which rows about a patient to read; what is not given is not asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessFilter {
+    /// Those before this number.
+    pub before: Option<i64>,
+    /// Those of a kind.
+    pub only: Option<AccessesOnly>,
+}
+
+/// A kind of accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessesOnly {
+    /// Those of others than the patient.
+    Others,
+    /// Those for which somebody broke the glass.
+    BreakGlass,
+    /// Those that were refused.
+    Refused,
+}
+
+impl AccessesOnly {
+    /// The name in queries.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccessesOnly::Others => "others",
+            AccessesOnly::BreakGlass => "break_glass",
+            AccessesOnly::Refused => "refused",
+        }
+    }
+}
+
+/// The rows about a patient, the latest first.
 pub async fn accesses(
     connection: &mut PgConnection,
     patient: PatientId,
-    before: Option<i64>,
+    filter: AccessFilter,
     limit: i64,
 ) -> Result<Vec<Access>, Error> {
     sqlx::query_as!(
@@ -120,10 +151,17 @@ pub async fn accesses(
              bases[array_position(patients, $1)] AS "basis!", reason, origin
          FROM audit_event LEFT JOIN organisation USING (organisation_id)
          WHERE patients @> ARRAY[$1::bigint] AND ($2::bigint IS NULL OR sequence < $2)
+             AND CASE $4::text
+                 WHEN 'others' THEN bases[array_position(patients, $1)] <> 'self'
+                 WHEN 'break_glass' THEN action = 'break_glass' OR bases[array_position(patients, $1)] = 'break_glass'
+                 WHEN 'refused' THEN outcome = 'refused'
+                 ELSE true
+             END
          ORDER BY sequence DESC LIMIT $3"#,
         patient.0,
-        before,
-        limit
+        filter.before,
+        limit,
+        filter.only.map(AccessesOnly::as_str)
     )
     .fetch_all(connection)
     .await

@@ -42,6 +42,7 @@ pub mod server;
 pub mod sessions;
 pub mod shares;
 pub mod silence;
+pub mod steps;
 pub mod summary;
 pub mod tasks;
 #[cfg(feature = "testing")]

@@ -4,7 +4,7 @@ mod take_over;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use homeward_record::{DeviceId, EpisodeId, Metric, PatientId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,6 +102,25 @@ pub async fn used_devices(
             .for_each(|device| device.identifiers.push((row.system.clone(), row.value.clone())));
     }
     Ok(devices)
+}
+
+/// How many readings there are of each day of UTC, the earliest first; those of the last hours are not counted yet.
+pub async fn readings_of_days(
+    connection: &mut PgConnection,
+    patient: PatientId,
+) -> Result<Vec<(NaiveDate, i64)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT bucket AS "bucket!", sum(n)::bigint AS "n!" FROM reading_daily
+           WHERE patient_id = $1 GROUP BY bucket ORDER BY bucket"#,
+        patient.0
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("count the readings of a patient", source))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.bucket.date_naive(), row.n))
+        .collect())
 }
 
 /// A version of a rule as the record has it.

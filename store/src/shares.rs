@@ -29,6 +29,8 @@ pub struct NewShare<'a> {
     pub patient: PatientId,
     /// What opens it.
     pub opened_by: Shown,
+    /// For whom, as the patient notes it.
+    pub made_for: Option<&'a str>,
     /// Who makes it.
     pub by: &'a str,
     /// Until when it can be opened.
@@ -42,6 +44,8 @@ pub struct NewShare<'a> {
 pub struct SharedSummary {
     /// Its number.
     pub id: i64,
+    /// For whom, as the patient noted it.
+    pub made_for: Option<String>,
     /// Who made it.
     pub made_by: String,
     /// When.
@@ -67,15 +71,17 @@ pub async fn add_share(
     now: DateTime<Utc>,
 ) -> Result<i64, Error> {
     sqlx::query_scalar!(
-        "INSERT INTO passport_share (patient_id, secret_hash, code_hash, made_by, made_at, expires_at, most_wrong_codes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING passport_share_id",
+        "INSERT INTO passport_share (patient_id, secret_hash, code_hash, made_by, made_at, expires_at, most_wrong_codes,
+             made_for)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING passport_share_id",
         new.patient.0,
         &new.opened_by.secret_hash[..],
         &new.opened_by.code_hash[..],
         new.by,
         now,
         new.expires_at,
-        new.most_wrong_codes
+        new.most_wrong_codes,
+        new.made_for
     )
     .fetch_one(connection)
     .await
@@ -92,7 +98,8 @@ pub async fn shares_of(
 ) -> Result<Vec<SharedSummary>, Error> {
     sqlx::query_as!(
         SharedSummary,
-        r#"SELECT passport_share_id AS id, made_by, made_at, expires_at, revoked_at, uses, last_used_at, wrong_codes,
+        r#"SELECT passport_share_id AS id, made_for, made_by, made_at, expires_at, revoked_at, uses, last_used_at,
+             wrong_codes,
              revoked_at IS NULL AND expires_at > $3 AND wrong_codes < most_wrong_codes AS "open!"
          FROM passport_share WHERE patient_id = $1 AND ($2::bigint IS NULL OR passport_share_id = $2)
          ORDER BY passport_share_id DESC LIMIT $4"#,
@@ -104,6 +111,40 @@ pub async fn shares_of(
     .fetch_all(connection)
     .await
     .map_err(|source| Error::new("list shared summaries", source))
+}
+
+/// Somebody tried to open a share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Opening {
+    /// Which.
+    #[serde(skip)]
+    pub share: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who, as they said.
+    pub by: String,
+    /// The code was right; else nothing was shown.
+    pub opened: bool,
+}
+
+/// Who opened a patient's shares or tried to, by the log of reads and changes, the latest first.
+pub async fn openings_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    limit: i64,
+) -> Result<Vec<Opening>, Error> {
+    sqlx::query_as!(
+        Opening,
+        r#"SELECT COALESCE(substring(target FROM '^shared summary ([0-9]+)$')::bigint, 0) AS "share!", at, actor AS by,
+             outcome = 'done' AS "opened!"
+         FROM audit_event WHERE patients @> ARRAY[$1::bigint] AND action = 'open_share'
+         ORDER BY sequence DESC LIMIT $2"#,
+        patient.0,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read who opened shared summaries", source))
 }
 
 /// Revokes a patient's share, for good. One that was revoked earlier stays so.

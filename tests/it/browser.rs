@@ -1,6 +1,7 @@
 //! Pages in a real browser, against the real server, with devices that measure meanwhile.
 
 mod break_glass;
+mod patient;
 mod patient_page;
 mod shared_summary;
 mod worklist;

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use self::rule::{condition_in_words, metric_in_words};
 use self::time::Calendar;
+pub use self::words::count as count_in_words;
 use self::words::{quantity, subject};
 use crate::kinds::Condition;
 use crate::{Definition, Episode, Mark};

@@ -101,7 +101,7 @@ pub(super) fn number(value: f64, usual: usize, honest: impl Fn(f64) -> bool) -> 
 }
 
 /// A count with its thousands apart: 3,980.
-pub(super) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
@@ -20,8 +20,17 @@ impl Zone {
     }
 
     /// The date that the patient's calendar showed.
-    pub(crate) fn date(self, at: DateTime<Utc>) -> NaiveDate {
+    pub fn date(self, at: DateTime<Utc>) -> NaiveDate {
         self.local(at).date()
+    }
+
+    /// When a date of the patient's calendar began.
+    pub fn beginning(self, date: NaiveDate) -> DateTime<Utc> {
+        let midnight = date.and_time(NaiveTime::MIN);
+        // Where clocks went forward at midnight, the day began an hour later by them.
+        let earliest = |time: NaiveDateTime| time.and_local_timezone(self.0).earliest();
+        let began = earliest(midnight).or_else(|| earliest(midnight + TimeDelta::hours(1)));
+        began.map_or_else(|| midnight.and_utc(), |began| began.with_timezone(&Utc))
     }
 
     /// The time that the patient's clock showed.
@@ -39,5 +48,26 @@ impl Serialize for Zone {
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_of_the_zone() {
+        for (zone, date, began) in [
+            ("Europe/London", "2026-11-22", "2026-11-22T00:00:00Z"),
+            ("Europe/London", "2026-07-01", "2026-06-30T23:00:00Z"),
+            // Clocks went forward at midnight.
+            ("Africa/Cairo", "2024-04-26", "2024-04-25T22:00:00Z"),
+        ] {
+            let zone = Zone::named(zone).unwrap();
+            let date: NaiveDate = date.parse().unwrap();
+            let began: DateTime<Utc> = began.parse().unwrap();
+            assert_eq!(zone.beginning(date), began, "{zone} {date}");
+            assert_eq!(zone.date(began), date);
+        }
     }
 }

@@ -67,6 +67,10 @@ pub(crate) enum Action {
     ReadShares,
     /// Shares one, or no longer.
     Share,
+    /// Reads how many steps a week a patient wants to take.
+    ReadStepGoal,
+    /// Sets that, or ends it.
+    SetStepGoal,
 }
 
 /// A FHIR resource and what is done with it, as SMART scopes name them.
@@ -112,6 +116,8 @@ impl Action {
         Action::Choose,
         Action::ReadShares,
         Action::Share,
+        Action::ReadStepGoal,
+        Action::SetStepGoal,
     ];
 
     /// The name in the log.
@@ -149,6 +155,8 @@ impl Action {
             Action::Choose => "choose",
             Action::ReadShares => "read_shares",
             Action::Share => "share",
+            Action::ReadStepGoal => "read_step_goal",
+            Action::SetStepGoal => "set_step_goal",
         }
     }
 
@@ -177,6 +185,8 @@ impl Action {
             Action::WorkOnAlerts => ("DetectedIssue", true),
             Action::ReadAccessLog => ("AuditEvent", false),
             Action::ReadChoices | Action::ReadShares => ("Consent", false),
+            Action::ReadStepGoal => ("Goal", false),
+            Action::SetStepGoal => ("Goal", true),
             Action::BreakGlass | Action::ReviewBreakGlass | Action::Choose | Action::Share => {
                 ("Consent", true)
             }
@@ -286,6 +296,8 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
             "changed which summaries you share",
             "change which summaries you share",
         ),
+        "read_step_goal" => ("looked at your step goal", "look at your step goal"),
+        "set_step_goal" => ("set or ended your step goal", "set or end your step goal"),
         "open_share" => ("opened your shared summary", "open your shared summary"),
         "record_opt_out" => (
             "noted what the national data opt-out says of you",

@@ -35,6 +35,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         | Action::ReadCarePlan
         | Action::ReadAlerts
         | Action::ReadFlags
+        | Action::ReadStepGoal
         | Action::ReadChoices => !matches!(role, PrivacyOfficer | Administrator),
         Action::Export => matches!(role, CareTeamLead | GpClinician | GpManager | Integrator),
         Action::ReadOverview | Action::ListPatients => {
@@ -53,7 +54,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         Action::ReadAccessLog => matches!(role, Patient | PrivacyOfficer),
         Action::BreakGlass => matches!(role, CareTeamMember | CareTeamLead | GpClinician),
         Action::ReviewBreakGlass => matches!(role, PrivacyOfficer),
-        Action::Choose | Action::ReadShares | Action::Share => matches!(role, Patient),
+        Action::Choose | Action::ReadShares | Action::Share | Action::SetStepGoal => matches!(role, Patient),
     }
 }
 

@@ -97,6 +97,7 @@ async fn share_and_choose(app: &TestApp, patient: PatientId) {
     let new = NewShare {
         patient,
         opened_by: shown(&secret, "12345678"),
+        made_for: None,
         by: "Ada",
         expires_at: now() + chrono::TimeDelta::hours(1),
         most_wrong_codes: 5,

@@ -22,8 +22,8 @@ use crate::series::require_patient;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    opted_out: bool,
-    from: Option<DateTime<Utc>>,
+    pub(crate) opted_out: bool,
+    pub(crate) from: Option<DateTime<Utc>>,
 }
 
 pub(crate) async fn put(
@@ -33,10 +33,17 @@ pub(crate) async fn put(
     Body(asked): Body<Asked>,
 ) -> Result<Json<View>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let chosen = chosen(&exchange, asked.from)?;
+    opt(&exchange, patient, &asked).await?;
+    let mut connection = exchange.connection().await;
+    view(&mut connection, patient, exchange.now()).await.map(Json)
+}
+
+/// Lets research use a patient's record in the caller's name, or not.
+pub(crate) async fn opt(exchange: &Exchange, patient: PatientId, asked: &Asked) -> Result<(), ApiError> {
+    let chosen = chosen(exchange, asked.from)?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     let source = ResearchSource::Patient;
     choose_research(&mut connection, &[patient], source, asked.opted_out, chosen).await?;
-    view(&mut connection, patient, exchange.now()).await.map(Json)
+    Ok(())
 }

@@ -22,8 +22,8 @@ use crate::series::require_patient;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    shared: bool,
-    from: Option<DateTime<Utc>>,
+    pub(crate) shared: bool,
+    pub(crate) from: Option<DateTime<Utc>>,
 }
 
 pub(crate) async fn put(
@@ -33,8 +33,19 @@ pub(crate) async fn put(
     Body(asked): Body<Asked>,
 ) -> Result<Json<View>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let organisation: i64 = path.value("organisation")?;
-    let chosen = chosen(&exchange, asked.from)?;
+    share(&exchange, patient, path.value("organisation")?, &asked).await?;
+    let mut connection = exchange.connection().await;
+    view(&mut connection, patient, exchange.now()).await.map(Json)
+}
+
+/// Shares a patient's record with an organisation in the caller's name, or no longer.
+pub(crate) async fn share(
+    exchange: &Exchange,
+    patient: PatientId,
+    organisation: i64,
+    asked: &Asked,
+) -> Result<(), ApiError> {
+    let chosen = chosen(exchange, asked.from)?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     if !organisation_exists(&mut connection, organisation).await? {
@@ -42,5 +53,5 @@ pub(crate) async fn put(
         return Err(ApiError::NotFound(detail));
     }
     choose_sharing(&mut connection, patient, organisation, asked.shared, chosen).await?;
-    view(&mut connection, patient, exchange.now()).await.map(Json)
+    Ok(())
 }

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use homeward_record::PatientId;
 use homeward_record::fhir::{self, AccessKind, AccessReason};
-use homeward_store::audit::{Access, accesses};
+use homeward_store::audit::{Access, AccessFilter, accesses};
 use serde_json::Value as Json;
 
 use super::answer::{Found, Resource, page};
@@ -29,7 +29,8 @@ pub(crate) async fn search(
         Some(patient) if exchange.turn_to(patient).await? => {
             let limit = i64::try_from(count).unwrap_or(i64::MAX);
             let mut connection = exchange.connection().await;
-            let mut rows = accesses(&mut connection, patient, before, limit + 1).await?;
+            let filter = AccessFilter { before, only: None };
+            let mut rows = accesses(&mut connection, patient, filter, limit + 1).await?;
             let more = rows.len() > count;
             rows.truncate(count);
             Found {

@@ -105,7 +105,7 @@ impl<'a> GlucoseReport<'a> {
     /// The report of a summary and the samples that it was made of.
     pub(crate) fn of(summary: &'a Summary, samples: &[Sample]) -> GlucoseReport<'a> {
         let figures = &summary.figures;
-        let aim = summary.targets.aim;
+        let aim = summary.targets.aim();
         let caution = (!figures.sufficient).then(|| {
             format!(
                 "There are {:.0} % of the readings that a sensor sends in the time. With fewer than 70 % the figures do \
@@ -161,7 +161,7 @@ fn told(summary: &Summary) -> Vec<(&'static str, String)> {
 }
 
 fn ranges(summary: &Summary) -> Vec<RangeShown> {
-    let (low, high) = summary.targets.aim;
+    let (low, high) = summary.targets.aim();
     let mut from = 0.0;
     let shown = summary.figures.ranges.iter().map(|range| {
         let words = match range.name {

@@ -10,13 +10,13 @@ use homeward_store::admin::add_organisation;
 use crate::testing::{Answer, PASSWORD, TestApp, now};
 
 /// A browser that shows pages and sends forms.
-struct Browser<'a> {
-    app: &'a TestApp,
+pub(super) struct Browser<'a> {
+    pub(super) app: &'a TestApp,
     cookie: String,
 }
 
 impl Browser<'_> {
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         let request = Request::get(path)
             .header(ACCEPT, "text/html")
             .header(COOKIE, &self.cookie);
@@ -24,7 +24,7 @@ impl Browser<'_> {
     }
 
     /// Sends a form, and keeps the cookie that comes back.
-    async fn post(&mut self, path: &str, form: &str) -> Answer {
+    pub(super) async fn post(&mut self, path: &str, form: &str) -> Answer {
         let request = Request::post(path)
             .header(ACCEPT, "text/html")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -37,13 +37,13 @@ impl Browser<'_> {
     }
 }
 
-fn location(answer: &Answer) -> &str {
+pub(super) fn location(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.headers["location"].to_str().unwrap()
 }
 
 /// What the page's forms bring along.
-fn token(page: &Answer) -> &str {
+pub(super) fn token(page: &Answer) -> &str {
     let (_, rest) = page
         .body
         .split_once("name=\"csrf_token\" value=\"")
@@ -196,7 +196,7 @@ async fn what_pages_load_stays_in_caches_and_comes_compressed() {
 }
 
 /// A browser in which somebody has signed in, in their one role.
-async fn signed_in<'a>(
+pub(super) async fn signed_in<'a>(
     app: &'a TestApp,
     name: &str,
     role: Role,

@@ -16,13 +16,19 @@ pub(crate) async fn delete(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<SharedSummary>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let share: i64 = path.value("share")?;
+    revoke(&exchange, patient, path.value("share")?).await.map(Json)
+}
+
+/// Revokes a patient's share, in the caller's name.
+pub(crate) async fn revoke(
+    exchange: &Exchange,
+    patient: PatientId,
+    share: i64,
+) -> Result<SharedSummary, ApiError> {
     let now = exchange.now();
     let mut connection = exchange.connection().await;
     revoke_share(&mut connection, patient, share, exchange.actor(), now).await?;
     let found = shares_of(&mut connection, patient, Some(share), now, 1).await?;
     let found = found.into_iter().next();
-    found
-        .map(Json)
-        .ok_or_else(|| ApiError::NotFound(format!("there is no shared summary {share}")))
+    found.ok_or_else(|| ApiError::NotFound(format!("there is no shared summary {share}")))
 }

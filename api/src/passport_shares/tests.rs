@@ -14,7 +14,9 @@ async fn a_share_is_made_with_secrets_that_are_told_once() {
     let app = TestApp::start().await;
     let patient = app.add_patient().await;
     let token = app.token_of(Role::Patient, None, Some(patient)).await;
-    let made = make(&app, &token, &json!({})).await.made();
+    let made = make(&app, &token, &json!({"made_for": " Dr Ng at A&E"}))
+        .await
+        .made();
     let (link, code) = (made["link"].as_str().unwrap(), made["code"].as_str().unwrap());
     let secret = link.strip_prefix("https://homeward.example/share/").unwrap();
     assert_eq!((secret.len(), code.len()), (64, 9));
@@ -34,8 +36,8 @@ async fn a_share_is_made_with_secrets_that_are_told_once() {
     assert_eq!(
         listed["shares"][1],
         json!({
-            "id": 1, "made_by": "patient", "made_at": now(), "expires_at": "2026-11-23T12:00:00Z", "revoked_at": null,
-            "uses": 0, "last_used_at": null, "wrong_codes": 0, "open": true,
+            "id": 1, "made_for": "Dr Ng at A&E", "made_by": "patient", "made_at": now(), "expires_at": "2026-11-23T12:00:00Z", "revoked_at": null,
+            "uses": 0, "last_used_at": null, "wrong_codes": 0, "open": true, "tries": [],
         })
     );
     let kept: Vec<String> = sqlx::query_scalar("SELECT passport_share::text FROM passport_share")

@@ -211,9 +211,14 @@ async fn an_export_is_written_down_for_each_patient_unless_somebody_opted_out_me
             .unwrap();
     let row = |patients| ("research_rows".to_owned(), patients);
     assert_eq!(rows, [row(1_000), row(200)]);
-    let seen = audit::accesses(&mut connection, people[1_100].0, None, 10)
-        .await
-        .unwrap();
+    let seen = audit::accesses(
+        &mut connection,
+        people[1_100].0,
+        audit::AccessFilter::default(),
+        10,
+    )
+    .await
+    .unwrap();
     assert_eq!(seen[0].reason.as_deref(), Some("how pulses change with age"));
     assert_eq!(audit::verify(&mut connection, None).await.unwrap().fault, None);
 

@@ -1,17 +1,18 @@
-//! `GET /patients/{patient}/alerts`: what was told of a patient, along a line of time and as a list.
+//! `GET /patients/{patient}/alerts`: what was told of a patient, along a line of time and as a list. Patients see
+//! [`own::alerts`].
 //!
 //! Parameters: `range` (`90d` without it), `status` (`open`: those that last or that nobody has looked at; `closed`;
 //! `all`, which it is without one) and `after`, the last alert of the page before.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{EpisodeId, PatientId};
+use homeward_store::access::Role;
 use homeward_store::alerts::{Episode, EpisodeFilter, EpisodeStatus, list_episodes};
 use serde::Deserialize;
 use sqlx::PgConnection;
-use utoipa::IntoParams;
 
 use super::head::Head;
 use super::range::Range;
@@ -20,22 +21,20 @@ use crate::access::Exchange;
 use crate::alerts::{Alert, SEVERITIES};
 use crate::error::ApiError;
 use crate::pages::view::Link;
-use crate::pages::{Moment, Who, page};
+use crate::pages::{Moment, Who, own, page};
 use crate::request::{Limit, Path, Query, choose, parsed};
 
 /// How many alerts a page lists.
 const MOST: Limit<100, 100> = Limit(100);
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
+struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     range: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
     status: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<i64>)]
     after: Option<EpisodeId>,
 }
 
@@ -98,12 +97,12 @@ pub(super) struct AlertShown {
     pub(super) state: String,
 }
 
-pub(crate) async fn get(
-    exchange: Exchange,
-    path: Path,
-    Query(parameters): Query<Parameters>,
-) -> Result<Response, ApiError> {
+pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
+    if exchange.principal().acts_as.role == Role::Patient {
+        return own::alerts::show(&exchange, patient, &uri).await;
+    }
+    let parameters: Parameters = Query::of(&uri)?;
     let range = Range::named(parameters.range.as_deref(), "90d")?;
     let named = STATUSES.map(|status| (status.name, status));
     let status = choose("status", parameters.status.as_deref().unwrap_or("all"), &named)?;

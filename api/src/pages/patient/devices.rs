@@ -1,15 +1,17 @@
 //! `GET /patients/{patient}/devices`: what measures a patient, or has: since when, and when it was last heard of.
+//! Patients see [`own::devices`].
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_record::PatientId;
+use homeward_store::access::Role;
 use homeward_store::admin::{ListedDevice, list_devices};
 
 use super::head::Head;
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::pages::{Moment, Who, page};
+use crate::pages::{Moment, Who, own, page};
 use crate::request::Path;
 
 #[derive(Template)]
@@ -32,6 +34,9 @@ struct DeviceShown {
 
 pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
+    if exchange.principal().acts_as.role == Role::Patient {
+        return own::devices::show(&exchange, patient).await;
+    }
     let head = Head::of(&exchange, patient).await?;
     let found = list_devices(&mut *exchange.connection().await, patient).await?;
     let mut devices: Vec<DeviceShown> = found.into_iter().rev().map(shown).collect();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use homeward_record::PatientId;
-use homeward_store::access::{Basis, Role, basis_for};
+use homeward_store::access::{Basis, Role, basis_for, visible_to};
 use homeward_store::patients::{Person, find_person};
 use homeward_store::plans::{PlanVersion, load_versions};
 
@@ -28,6 +28,8 @@ pub(crate) struct Head {
     pub(crate) why: &'static str,
     /// Whether that is for a stated reason alone, with which nothing may be changed.
     pub(crate) break_glass: bool,
+    /// Whether a patient who reads this was named by others to see theirs.
+    pub(crate) others: bool,
     pub(crate) links: Vec<Link>,
     /// The day of birth, for what hangs on it.
     pub(crate) birthday: NaiveDate,
@@ -46,15 +48,19 @@ const PAGES: [(&str, &str, Action); 7] = [
     ("/review", "Review", Action::ReadReadings),
 ];
 
-/// What a patient calls them.
-const OWN_PAGES: [(&str, &str, Action); 7] = [
-    ("", "My readings", Action::ReadReadings),
-    ("/alerts", "What my team was told", Action::ReadAlerts),
-    ("/devices", "My devices", Action::ReadDevices),
-    ("/goal", "My steps", Action::ReadReadings),
-    ("/choices", "My choices", Action::ReadChoices),
-    ("/passport", "My passport", Action::ReadShares),
-    ("/access-log", "Who looked", Action::ReadAccessLog),
+/// What a patient calls them, and what they are to somebody whom the patient has named.
+const OWN_PAGES: [(&str, [&str; 2], Action); 7] = [
+    ("", ["My readings", "Readings"], Action::ReadReadings),
+    (
+        "/alerts",
+        ["What my team was told", "What the team was told"],
+        Action::ReadAlerts,
+    ),
+    ("/devices", ["My devices", "Devices"], Action::ReadDevices),
+    ("/goal", ["My steps", "Steps"], Action::ReadStepGoal),
+    ("/choices", ["My choices", "Choices"], Action::ReadChoices),
+    ("/passport", ["My passport", "Passport"], Action::ReadShares),
+    ("/access-log", ["Who looked", "Who looked"], Action::ReadAccessLog),
 ];
 
 impl Head {
@@ -67,10 +73,23 @@ impl Head {
         let plan = load_versions(&mut connection, patient, None).await?;
         let basis = basis_for(&mut connection, acts_as.id, patient, exchange.now()).await?;
         let own = acts_as.role == Role::Patient;
-        let mut pages = if own { OWN_PAGES.to_vec() } else { PAGES.to_vec() };
-        if !own {
-            pages.push(("/access-log", "Who looked", Action::ReadAccessLog));
-        }
+        let others = own
+            && visible_to(&mut connection, acts_as.id, exchange.now())
+                .await?
+                .len()
+                > 1;
+        let pages = match own {
+            true => {
+                let said = usize::from(acts_as.patient != Some(patient));
+                OWN_PAGES
+                    .map(|(page, text, action)| (page, text[said], action))
+                    .to_vec()
+            }
+            false => {
+                let log = [("/access-log", "Who looked", Action::ReadAccessLog)];
+                PAGES.into_iter().chain(log).collect()
+            }
+        };
         let links = pages.into_iter().filter(|page| exchange.includes(page.2));
         Ok(Head {
             patient,
@@ -83,6 +102,7 @@ impl Head {
             practice: person.practice.map(|(_, name)| name),
             why: why(basis),
             break_glass: basis == Some(Basis::BreakGlass),
+            others,
             links: links
                 .map(|(page, text, _)| {
                     let href = format!("/patients/{patient}{page}");

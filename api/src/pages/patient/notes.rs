@@ -22,19 +22,19 @@ use crate::request::Path;
 const MOST_NOTES: i64 = 20;
 
 /// A note as it is shown.
-pub(super) struct Written {
-    pub(super) id: i64,
-    pub(super) text: String,
-    pub(super) by: String,
-    pub(super) at: Moment,
+pub(in crate::pages) struct Written {
+    pub(in crate::pages) id: i64,
+    pub(in crate::pages) text: String,
+    pub(in crate::pages) by: String,
+    pub(in crate::pages) at: Moment,
     /// Whether it stands in the place of another.
-    pub(super) replaces: bool,
+    pub(in crate::pages) replaces: bool,
     /// Whether another stands in its place.
-    pub(super) replaced: bool,
+    pub(in crate::pages) replaced: bool,
 }
 
 /// The latest notes about a patient, the latest first.
-pub(super) async fn latest(
+pub(in crate::pages) async fn latest(
     connection: &mut PgConnection,
     patient: PatientId,
 ) -> Result<Vec<Written>, ApiError> {

@@ -1,21 +1,21 @@
 //! `GET /patients/{patient}`: what matters of a patient, for those who look after them: open alerts, the latest of all that
-//! is measured, its trends, and what was written down.
+//! is measured, its trends, and what was written down. Patients see [`own::home`].
 //!
 //! Parameters: `range` of the trends (`24h`, `7d`, `14d`, `30d` or `90d`; 14 days without one). The profile of glucose is
 //! of two weeks, whatever the range: shorter it says little, and longer hardly more.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::summary::news2::METRICS as NEWS2_METRICS;
 use homeward_alerts::summary::{ADULT_RANGE, Sample};
 use homeward_record::{Metric, PatientId};
+use homeward_store::access::Role;
 use homeward_store::alerts::EpisodeStatus;
 use homeward_store::history::StoredReading;
 use serde::Deserialize;
 use sqlx::PgConnection;
-use utoipa::IntoParams;
 
 use super::alerts::{AlertShown, alerts_since};
 use super::charts::Drawn;
@@ -33,7 +33,7 @@ use crate::news2::is_on_scale_2;
 use crate::pages::chart::Chart;
 use crate::pages::glucose::GlucoseReport;
 use crate::pages::view::Link;
-use crate::pages::{Moment, Who, page};
+use crate::pages::{Moment, Who, own, page};
 use crate::request::{Path, Query, parsed};
 use crate::series::latest_readings;
 
@@ -64,10 +64,9 @@ const CHARTED: [Metric; 10] = [
     Metric::SupplementalOxygen,
 ];
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
+struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     range: Option<String>,
 }
@@ -92,12 +91,12 @@ struct Shown<'a> {
     notes: Vec<Written>,
 }
 
-pub(crate) async fn get(
-    exchange: Exchange,
-    path: Path,
-    Query(parameters): Query<Parameters>,
-) -> Result<Response, ApiError> {
+pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
+    if exchange.principal().acts_as.role == Role::Patient {
+        return own::home::show(&exchange, patient, &uri).await;
+    }
+    let parameters: Parameters = Query::of(&uri)?;
     let range = Range::named(parameters.range.as_deref(), "14d")?;
     let now = exchange.now();
     let from = range.window(now).from;
@@ -135,7 +134,7 @@ pub(crate) async fn get(
         course: pressure.as_ref().and_then(|pressure| pressure.courses.first()),
         aim: glucose
             .as_ref()
-            .map_or(ADULT_RANGE, |(summary, _)| summary.targets.aim),
+            .map_or(ADULT_RANGE, |(summary, _)| summary.targets.aim()),
         scale_2: is_on_scale_2(&head.plan, now),
     };
     let charts = drawn.charts();

@@ -76,12 +76,15 @@ export function option(read: Read): EChartsCoreOption {
     if (from < 0 || to < 0) continue;
     drawn.push(...area(`${read.series[from].name} to ${read.series[to].name}`, points(from), points(to), colour, low));
   }
+  // Bars have the right axis, unless there is nothing else.
+  const barsAlone = read.series.every(({ shape }) => shape === 'bars' || shape === 'hidden');
   let count = 0;
   read.series.forEach((series: Series, index) => {
     const of = count % DASHES.length;
     const common = { name: series.name, data: points(index), itemStyle: { color: colours.lines[of] }, animation: false };
     if (series.shape === 'bars') {
-      drawn.unshift({ ...common, type: 'bar', yAxisIndex: 1, itemStyle: { color: colours.bars }, barMaxWidth: 12 });
+      const aside = { yAxisIndex: 1, itemStyle: { color: colours.bars }, barMaxWidth: 12 };
+      drawn.unshift({ ...common, type: 'bar', ...(barsAlone ? { barMaxWidth: 40 } : aside) });
     } else if (series.shape === 'line') {
       const line = { color: colours.lines[of], type: DASHES[of], width: 2 };
       const symbol = { symbol: SYMBOLS[of], symbolSize: 5, showSymbol: read.rows.length < 60, connectNulls: false };
@@ -117,14 +120,15 @@ export function option(read: Read): EChartsCoreOption {
   const left = {
     ...axis,
     type: 'value',
-    name: read.series.find((series) => series.shape !== 'bars')?.unit,
+    name: read.series.find((series) => barsAlone || series.shape !== 'bars')?.unit,
     splitLine: { lineStyle: { color: colours.grid } },
     scale: true,
     min: (extent: { min: number }) => Math.floor(Math.min(extent.min, least)),
     max: (extent: { max: number }) => Math.ceil(Math.max(extent.max, most)),
   };
   const bars = read.series.find((series) => series.shape === 'bars');
-  const right = { ...axis, type: 'value', name: bars?.unit, show: bars !== undefined, splitLine: { show: false } };
+  const twoAxes = bars !== undefined && !barsAlone;
+  const right = { ...axis, type: 'value', name: bars?.unit, show: twoAxes, splitLine: { show: false } };
   return {
     animation: false,
     textStyle: { fontFamily: 'arial, sans-serif', fontSize: 14, color: colours.text },
@@ -134,7 +138,7 @@ export function option(read: Read): EChartsCoreOption {
     tooltip: { trigger: 'axis', renderMode: 'richText', confine: true },
     xAxis: byTime
       ? { ...axis, type: 'time', splitLine: { show: false } }
-      : { ...axis, type: 'category', boundaryGap: false, data: read.rows.map((row) => row.label) },
+      : { ...axis, type: 'category', boundaryGap: barsAlone, data: read.rows.map((row) => row.label) },
     yAxis: [left, right],
     series: drawn,
   };

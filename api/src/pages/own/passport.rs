@@ -1,0 +1,261 @@
+//! `GET /patients/{patient}/passport`: the summaries that a patient shares and who opened them, and the whole record to take
+//! along. `POST …/passport/shares` shares one, `POST …/passport/shares/{share}/revoke` does so no longer.
+//!
+//! What opens a share is shown once, in the answer to the form: nothing of it is kept, so there is no page to lead to.
+
+pub(crate) mod take_along;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use homeward_record::PatientId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use self::take_along::{Part, parts};
+use super::not_a_patient;
+use super::voice::Voice;
+use crate::access::{Exchange, ShownOnce};
+use crate::error::ApiError;
+use crate::pages::patient::head::Head;
+use crate::pages::view::see;
+use crate::pages::{Form, Moment, Who, page};
+use crate::passport_shares::revoke::revoke;
+use crate::passport_shares::{Asked, MOST_WRONG_CODES, Made, Tried, USUAL_HOURS, list, make};
+use crate::request::{Path, Query, parsed};
+use crate::routes::App;
+
+/// For how long a summary can be shared, as one says it.
+const HOURS: [(u16, &str); 4] = [
+    (1, "1 hour"),
+    (USUAL_HOURS, "1 day"),
+    (3 * 24, "3 days"),
+    (7 * 24, "7 days"),
+];
+
+#[derive(Template)]
+#[template(path = "pages/own/passport.html")]
+struct Page {
+    head: Head,
+    who: Option<Who>,
+    voice: Voice,
+    revoked: bool,
+    open: Vec<Shared>,
+    over: Vec<Shared>,
+    parts: Vec<Part>,
+    most_wrong_codes: i32,
+    hours: [(u16, &'static str); 4],
+    typed: Typed,
+    wrong: Option<Wrong>,
+}
+
+/// A share with who has tried it.
+struct Shared {
+    id: i64,
+    made_for: String,
+    made_at: Moment,
+    expires_at: Moment,
+    /// How it ended, if it has.
+    end: Option<String>,
+    tries: Vec<Try>,
+}
+
+struct Try {
+    by: String,
+    at: Moment,
+    opened: bool,
+}
+
+/// What stands in the form.
+struct Typed {
+    made_for: String,
+    hours: u16,
+}
+
+/// What is wrong, and with which field.
+struct Wrong {
+    field: &'static str,
+    text: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameters {
+    /// One was just revoked.
+    #[serde(default, deserialize_with = "parsed")]
+    revoked: Option<bool>,
+}
+
+pub(crate) async fn get(
+    exchange: Exchange,
+    path: Path,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, ApiError> {
+    let patient: PatientId = path.value("patient")?;
+    if let Some(elsewhere) = not_a_patient(&exchange, patient) {
+        return Ok(elsewhere);
+    }
+    let typed = Typed {
+        made_for: String::new(),
+        hours: USUAL_HOURS,
+    };
+    let revoked = parameters.revoked == Some(true);
+    show(&exchange, patient, (StatusCode::OK, revoked), (typed, None)).await
+}
+
+async fn show(
+    exchange: &Exchange,
+    patient: PatientId,
+    (status, revoked): (StatusCode, bool),
+    (typed, wrong): (Typed, Option<Wrong>),
+) -> Result<Response, ApiError> {
+    let head = Head::of(exchange, patient).await?;
+    let mut connection = exchange.connection().await;
+    let shares = list(&mut connection, patient, exchange.now()).await?;
+    let (open, over): (Vec<Tried>, Vec<Tried>) = shares.into_iter().partition(|one| one.share.open);
+    let template = Page {
+        head,
+        who: Who::of(exchange),
+        voice: Voice::of(exchange, patient),
+        revoked,
+        open: open.into_iter().map(shared).collect(),
+        over: over.into_iter().map(shared).collect(),
+        parts: parts(&mut connection, patient).await?,
+        most_wrong_codes: MOST_WRONG_CODES,
+        hours: HOURS,
+        typed,
+        wrong,
+    };
+    Ok(page(status, &template))
+}
+
+fn shared(Tried { share, tries }: Tried) -> Shared {
+    let end = match share.revoked_at {
+        _ if share.open => None,
+        Some(at) => Some(format!("Taken back on {}", Moment::new(at).text())),
+        None if share.wrong_codes >= MOST_WRONG_CODES => Some("Ended after too many wrong codes".to_owned()),
+        None => Some(format!("Over since {}", Moment::new(share.expires_at).text())),
+    };
+    let tries = tries.into_iter().map(|one| Try {
+        by: one.by,
+        at: Moment::new(one.at),
+        opened: one.opened,
+    });
+    Shared {
+        id: share.id,
+        made_for: share.made_for.unwrap_or_else(|| format!("Share {}", share.id)),
+        made_at: Moment::new(share.made_at),
+        expires_at: Moment::new(share.expires_at),
+        end,
+        tries: tries.collect(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/own/shared_once.html")]
+struct Once {
+    head: Head,
+    who: Option<Who>,
+    made_for: String,
+    link: String,
+    code: String,
+    /// An image in the page itself.
+    qr_svg: String,
+    expires_at: Moment,
+    most_wrong_codes: i32,
+}
+
+/// `POST …/passport/shares`.
+pub(crate) async fn post(
+    State(app): State<App>,
+    exchange: Exchange,
+    path: Path,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let patient: PatientId = path.value("patient")?;
+    let made_for = form.text("made_for").to_owned();
+    let hours = form.text("hours").parse().unwrap_or(0);
+    let asked = Asked {
+        hours: Some(hours),
+        made_for: Some(made_for.clone()),
+    };
+    let outcome = match made_for.is_empty() {
+        true => Err(Wrong {
+            field: "made_for",
+            text: "Type who it is for".to_owned(),
+        }),
+        false => made(&app, &exchange, patient, &asked).await?,
+    };
+    match outcome {
+        Ok(made) => {
+            let once = Once {
+                head: Head::of(&exchange, patient).await?,
+                who: Who::of(&exchange),
+                made_for,
+                link: made.link,
+                code: made.code,
+                qr_svg: image(&made.qr_svg),
+                expires_at: Moment::new(made.expires_at),
+                most_wrong_codes: MOST_WRONG_CODES,
+            };
+            Ok(ShownOnce(page(StatusCode::CREATED, &once)).into_response())
+        }
+        Err(wrong) => {
+            let typed = Typed { made_for, hours };
+            let status = (StatusCode::UNPROCESSABLE_ENTITY, false);
+            show(&exchange, patient, status, (typed, Some(wrong))).await
+        }
+    }
+}
+
+/// Shares a summary; or what is wrong with the form.
+async fn made(
+    app: &App,
+    exchange: &Exchange,
+    patient: PatientId,
+    asked: &Asked,
+) -> Result<Result<Made, Wrong>, ApiError> {
+    match make(app, exchange, patient, asked).await {
+        Ok(made) => Ok(Ok(made)),
+        Err(error @ (ApiError::Parameter { .. } | ApiError::Conflict(_))) => {
+            let field = match &error {
+                ApiError::Parameter { parameter, .. } if parameter == "hours" => "hours",
+                _ => "made_for",
+            };
+            let text = match field {
+                "hours" => "Choose for how long".to_owned(),
+                _ => error.to_string(),
+            };
+            Ok(Err(Wrong { field, text }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The image as a part of a page, with its name: what stands before the element is for files.
+fn image(svg: &str) -> String {
+    let element = svg.find("<svg").map_or("", |begins| &svg[begins..]);
+    element.replacen("<svg", "<svg role=\"img\" aria-label=\"QR code of the link\"", 1)
+}
+
+/// `POST …/passport/shares/{share}/revoke`.
+pub(crate) async fn post_revoke(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
+    let patient: PatientId = path.value("patient")?;
+    revoke(&exchange, patient, path.value("share")?).await?;
+    Ok(see(&format!("/patients/{patient}/passport?revoked=true")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_stands_in_a_page_with_its_name() {
+        assert_eq!(
+            image("<?xml version=\"1.0\"?><svg width=\"3\"/>"),
+            "<svg role=\"img\" aria-label=\"QR code of the link\" width=\"3\"/>"
+        );
+    }
+}
