@@ -128,6 +128,8 @@ pub(crate) fn sentence(access: &Access) -> String {
         _ => match role {
             Some(Role::PrivacyOfficer) => "they look after who looks at records".to_owned(),
             Some(Role::Administrator) => "they look after people and devices".to_owned(),
+            // The command line of the server.
+            None => "they run this service".to_owned(),
             _ => "they looked after you until then".to_owned(),
         },
     };

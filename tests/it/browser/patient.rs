@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, add_account, add_nurse, browse, default_team};
+use super::{PASSWORD, add_account, add_nurse, browse, browse_alone, default_team};
 use crate::harness::*;
 
 /// Two measurements a day of the last six days, and steps of each.
@@ -21,28 +21,44 @@ fn a_week() -> Value {
     json!({"readings": readings})
 }
 
-#[tokio::test]
-async fn a_patient_reads_shares_chooses_and_sees_who_looked() {
-    let database = TestDatabase::create().await;
-    let server = Server::start(&database).await;
+/// A patient of the default team with a cuff that has measured for a week, who signs in as `patient`, and a nurse of it.
+async fn patient_with_cuff(server: &Server) -> Device {
     let cuff = server.enrol_on("hypertension", "cuff").await;
     let mut client = cuff.connect_v5().await;
+    let body = a_week().to_string();
+    assert_eq!(client.upload(&cuff.topic("readings"), body).await, 0);
+    client.disconnect().await;
+    let role = ["patient", "--patient", &cuff.patient.to_string()];
+    add_account(server, "patient", "Ada Lovelace", &role).await;
+    add_nurse(server).await;
+    cuff
+}
+
+#[tokio::test]
+async fn a_patient_reads_sets_a_goal_and_sees_who_looked() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let cuff = patient_with_cuff(&server).await;
+    let mut client = cuff.connect_v5().await;
     let topic = cuff.topic("readings");
-    assert_eq!(client.upload(&topic, a_week().to_string()).await, 0);
     let patient = cuff.patient.to_string();
-    let role = ["patient", "--patient", &patient];
-    add_account(&server, "patient", "Ada Lovelace", &role).await;
-    add_nurse(&server).await;
-    let team = default_team(&server).await;
-    let arguments = [patient.as_str(), &team, PASSWORD];
-    browse(&server, "patient.mjs", &arguments, async |wish| {
+    browse(&server, "patient.mjs", &[&patient, PASSWORD], async |wish| {
         assert_eq!(wish, "measure a very high blood pressure");
-        let at = now() + TimeDelta::seconds(1);
-        let reading = json!({"type": "blood_pressure", "at": at, "systolic": 191, "diastolic": 126});
+        let reading = json!({"type": "blood_pressure", "at": now(), "systolic": 191, "diastolic": 126});
         let body = json!({"readings": [reading]}).to_string();
         assert_eq!(client.upload(&topic, body).await, 0);
         Value::Null
     })
     .await;
     client.disconnect().await;
+}
+
+#[tokio::test]
+async fn a_patient_shares_a_summary_and_stops_sharing_with_the_team() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let patient = patient_with_cuff(&server).await.patient.to_string();
+    let team = default_team(&server).await;
+    let arguments = [patient.as_str(), &team, PASSWORD];
+    browse_alone(&server, "patient_shares.mjs", &arguments).await;
 }

@@ -44,6 +44,8 @@ struct Page {
 /// Something that the team was told.
 pub(super) struct Told {
     pub(super) id: EpisodeId,
+    /// Of what its worst reading was.
+    pub(super) metric: Metric,
     /// What it was about.
     pub(super) what: String,
     pub(super) since: Moment,
@@ -151,6 +153,7 @@ fn told(voice: Voice, episode: Episode, happened: Vec<Happened>) -> Told {
     );
     Told {
         id: episode.id,
+        metric: episode.worst.metric,
         what: in_words(voice, condition, &episode),
         since: Moment::new(episode.onset.at),
         open,

@@ -87,6 +87,16 @@ fn by_date(points: &[TrendPoint]) -> Vec<Daily> {
     dates.into_values().map(mean).collect()
 }
 
+/// What an axis shows at least, so that small changes do not look like large ones.
+fn usual(metric: Metric) -> Option<(f64, f64)> {
+    match metric {
+        Metric::HeartRate => Some((40.0, 120.0)),
+        Metric::Spo2 => Some((88.0, 100.0)),
+        Metric::Glucose => Some((2.0, 14.0)),
+        _ => None,
+    }
+}
+
 /// How many digits after the point the values of a metric have.
 pub(super) fn digits(metric: Metric) -> usize {
     usize::from(matches!(metric, Metric::Glucose | Metric::BodyWeight))
@@ -129,7 +139,7 @@ pub(super) fn of_days(
         ],
         rows: days.dates().map(row).collect(),
         targets: target.into_iter().collect(),
-        at_least: None,
+        at_least: usual(metric),
         marks: Vec::new(),
     }
 }
@@ -205,11 +215,16 @@ pub(super) fn weight(measured: &[(DateTime<Utc>, f64)], says: String) -> Chart {
     }
 }
 
-/// Steps of days.
-pub(super) fn steps(id: &'static str, title: &str, counted: &[DayOfSteps], says: String) -> Chart {
-    let row = |day: &DayOfSteps| Row {
-        at: label(day.date),
-        values: vec![Some(day.steps as f64)],
+/// Steps of days; of those to come there are none yet.
+pub(super) fn steps(
+    id: &'static str,
+    title: &str,
+    counted: impl IntoIterator<Item = (NaiveDate, Option<i64>)>,
+    says: String,
+) -> Chart {
+    let row = |(date, steps): (NaiveDate, Option<i64>)| Row {
+        at: label(date),
+        values: vec![steps.map(|steps| steps as f64)],
     };
     Chart {
         id,
@@ -222,7 +237,7 @@ pub(super) fn steps(id: &'static str, title: &str, counted: &[DayOfSteps], says:
             shape: Shape::Bars,
             digits: 0,
         }],
-        rows: counted.iter().map(row).collect(),
+        rows: counted.into_iter().map(row).collect(),
         targets: Vec::new(),
         at_least: Some((0.0, 1_000.0)),
         marks: Vec::new(),
@@ -230,16 +245,12 @@ pub(super) fn steps(id: &'static str, title: &str, counted: &[DayOfSteps], says:
 }
 
 /// Every day, those without steps too.
-pub(super) fn whole_days(days: Days, counted: &[DayOfSteps]) -> Vec<DayOfSteps> {
+pub(super) fn whole_days(days: Days, counted: &[DayOfSteps]) -> Vec<(NaiveDate, i64)> {
     let steps = |date| {
         let day = counted.iter().find(|day| day.date == date);
         day.map_or(0, |day| day.steps)
     };
-    let day = |date| DayOfSteps {
-        date,
-        steps: steps(date),
-    };
-    days.dates().map(day).collect()
+    days.dates().map(|date| (date, steps(date))).collect()
 }
 
 fn label(date: NaiveDate) -> At {

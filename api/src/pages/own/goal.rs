@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_alerts::count_in_words;
 use homeward_record::PatientId;
-use homeward_store::steps::DayOfSteps;
 
 use super::charts;
 use super::not_a_patient;
@@ -134,14 +133,9 @@ fn earlier_week(week: &StepWeek) -> Week {
 }
 
 fn chart(week: &StepWeek) -> Chart {
-    let days = week.days.iter().filter_map(|day| {
-        Some(DayOfSteps {
-            date: day.date,
-            steps: day.steps?,
-        })
-    });
+    let days = week.days.iter().map(|day| (day.date, day.steps));
     let says = format!("{} steps since Monday.", steps_in_words(week.steps));
-    charts::steps("week", "This week by day", &days.collect::<Vec<_>>(), says)
+    charts::steps("week", "This week by day", days, says)
 }
 
 /// What a week that goes on comes to, in words that make one go on too.

@@ -54,6 +54,8 @@ struct Home {
 struct Block {
     id: &'static str,
     title: &'static str,
+    /// What of it a target is about.
+    metrics: &'static [Metric],
     said: Said,
     /// None where nothing was measured in these days.
     chart: Option<Chart>,
@@ -70,18 +72,32 @@ pub(in crate::pages) async fn show(
     let voice = Voice::of(exchange, patient);
     let mut connection = exchange.connection().await;
     let days = Days::last(days, exchange.now());
-    let blocks = blocks(&mut connection, patient, voice, days).await?;
+    let told = still_open(&mut connection, voice, patient).await?;
+    let mut blocks = blocks(&mut connection, patient, voice, days).await?;
+    temper(&mut blocks, &told);
     let template = Home {
         head,
         who: Who::of(exchange),
         voice,
         days: days.count,
         all_days: DAYS.map(|(_, days)| days),
-        told: still_open(&mut connection, voice, patient).await?,
+        told,
         blocks,
         notes: latest_notes(&mut connection, patient).await?,
     };
     Ok(page(StatusCode::OK, &template))
+}
+
+/// An average may be on target while its latest reading is alarming: then nothing is called so.
+fn temper(blocks: &mut [Block], told: &[Told]) {
+    for block in blocks {
+        let alarming = told
+            .iter()
+            .any(|one| one.pressing && block.metrics.contains(&one.metric));
+        if alarming && block.said.tag == Some(words::ON_TARGET) {
+            block.said.tag = None;
+        }
+    }
 }
 
 fn days(uri: &Uri) -> Result<i64, ApiError> {
@@ -179,6 +195,7 @@ async fn pressure(
     Ok(Block {
         id: "blood-pressure",
         title: "Blood pressure",
+        metrics: &[Metric::Systolic, Metric::Diastolic],
         said,
         chart,
     })
@@ -206,6 +223,7 @@ async fn glucose(
     Ok(Block {
         id: "glucose",
         title: "Glucose",
+        metrics: &[Metric::Glucose],
         said,
         chart: by_day(("glucose", "Glucose by day"), of, (days, &daily), target),
     })
@@ -234,6 +252,7 @@ async fn range(
     Ok(Block {
         id: of.id,
         title: of.title,
+        metrics: &[],
         said,
         chart: by_day((of.id, &title), (last.metric, of.unit), (days, &daily), of.target),
     })
@@ -279,6 +298,7 @@ async fn weight(
     Ok(Block {
         id: "weight",
         title: "Weight",
+        metrics: &[Metric::BodyWeight],
         said: words::weight(voice, days.count, &measured, last, aims),
         chart: (!measured.is_empty()).then(|| charts::weight(&measured, says)),
     })
@@ -292,19 +312,20 @@ async fn steps(
 ) -> Result<Block, ApiError> {
     let counted = steps_by_day(connection, patient, &ZONE.to_string(), days.window()).await?;
     let all = charts::whole_days(days, &counted);
-    let today = all.last().map_or(0, |day| day.steps);
+    let today = all.last().map_or(0, |(_, steps)| *steps);
     // Before the first step of these days, nobody counted.
-    let before_today = &all[..all.len().saturating_sub(1)];
+    let before_today = all.iter().take(all.len().saturating_sub(1));
     let whole: Vec<i64> = before_today
-        .iter()
-        .map(|day| day.steps)
+        .map(|(_, steps)| *steps)
         .skip_while(|steps| *steps == 0)
         .collect();
+    let drawn = all.iter().map(|(date, steps)| (*date, Some(*steps)));
     let says = format!("The steps of each of the last {} days.", days.count);
     Ok(Block {
         id: "steps",
         title: "Steps",
+        metrics: &[Metric::Steps],
         said: words::steps(voice, days.count, &whole, today),
-        chart: (!counted.is_empty()).then(|| charts::steps("steps", "Steps by day", &all, says)),
+        chart: (!counted.is_empty()).then(|| charts::steps("steps", "Steps by day", drawn, says)),
     })
 }

@@ -31,7 +31,7 @@ pub(super) struct Tag {
     pub(super) colour: &'static str,
 }
 
-const ON_TARGET: Tag = Tag {
+pub(super) const ON_TARGET: Tag = Tag {
     text: "On target",
     colour: "green",
 };

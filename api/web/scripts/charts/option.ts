@@ -105,7 +105,7 @@ export function option(read: Read): EChartsCoreOption {
     silent: true,
     markArea: {
       itemStyle: { color: colours.target, borderColor: colours.grid, borderWidth: 1 },
-      data: read.targets.map(({ from, to }) => [{ yAxis: from ?? 'min' }, { yAxis: to ?? 'max' }]),
+      data: read.targets.map(({ from, to }) => [{ yAxis: from ?? -Infinity }, { yAxis: to ?? Infinity }]),
     },
     markLine: {
       symbol: ['none', 'triangle'],
@@ -120,7 +120,9 @@ export function option(read: Read): EChartsCoreOption {
   const left = {
     ...axis,
     type: 'value',
-    name: read.series.find((series) => barsAlone || series.shape !== 'bars')?.unit,
+    // The names of the legend say it where there is one.
+    name: legend.length > 1 ? undefined : read.series.find((series) => barsAlone || series.shape !== 'bars')?.unit,
+    nameTextStyle: { ...values, align: 'left' },
     splitLine: { lineStyle: { color: colours.grid } },
     scale: true,
     min: (extent: { min: number }) => Math.floor(Math.min(extent.min, least)),
