@@ -38,7 +38,7 @@ await run(async (page, say) => {
   await page.locator('[data-metric="systolic"]', { hasText: '138' }).waitFor();
   await judge(page, 'a patient with news', say);
   await page.getByRole('link', { name: 'Draw the charts anew' }).click();
-  await page.getByText('No alert is open').or(page.getByText('Over, and nobody had it')).first().waitFor();
+  await page.getByText('No alert is open now').or(page.getByText('nobody had')).first().waitFor();
   await tryCharts(page, say);
   for (const range of ['24 hours', '90 days']) {
     await page.getByRole('link', { name: range, exact: true }).click();
@@ -71,6 +71,6 @@ await run(async (page, say) => {
   await page.getByRole('region', { name: 'The NEWS2 chart' }).waitFor();
   await judge(page, 'NEWS2', say);
   await page.getByRole('link', { name: 'Devices', exact: true }).click();
-  await page.getByRole('cell', { name: /cgm no\./ }).waitFor();
+  await page.getByRole('cell', { name: /Glucose sensor no\./ }).waitFor();
   await judge(page, 'devices', say);
 });

@@ -88,7 +88,7 @@ pub(in crate::pages) async fn show(exchange: &Exchange, patient: PatientId) -> R
 }
 
 /// What a device is, as one says it; kinds are what those who register devices typed.
-fn kind_in_words(kind: &str) -> String {
+pub(in crate::pages) fn kind_in_words(kind: &str) -> String {
     match kind {
         "cuff" => "Blood pressure cuff".to_owned(),
         "cgm" => "Glucose sensor".to_owned(),

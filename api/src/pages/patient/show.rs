@@ -12,7 +12,7 @@ use homeward_alerts::summary::news2::METRICS as NEWS2_METRICS;
 use homeward_alerts::summary::{ADULT_RANGE, Sample};
 use homeward_record::{Metric, PatientId};
 use homeward_store::access::Role;
-use homeward_store::alerts::EpisodeStatus;
+use homeward_store::alerts::{Episode, EpisodeStatus};
 use homeward_store::history::StoredReading;
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -76,8 +76,10 @@ struct Parameters {
 struct Shown<'a> {
     who: Option<Who>,
     head: &'a Head,
-    /// Those that are open.
+    /// Those that last.
     alerts: Vec<AlertShown>,
+    /// How many are over, and nobody had them.
+    unseen: usize,
     values: Vec<Value>,
     news2: Option<Latest>,
     ranges: Vec<Link>,
@@ -150,14 +152,21 @@ pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Resp
         as_of: Moment::short(now),
         may_write: exchange.includes(Action::WriteNotes) && !head.break_glass,
         head: &head,
-        alerts: episodes
-            .into_iter()
-            .filter(|episode| episode.status != EpisodeStatus::Closed)
-            .map(AlertShown::of)
-            .collect(),
+        unseen: episodes
+            .iter()
+            .filter(|episode| episode.status == EpisodeStatus::Cleared)
+            .count(),
+        alerts: episodes.into_iter().filter(lasts).map(AlertShown::of).collect(),
         notes,
     };
     Ok(page(StatusCode::OK, &template))
+}
+
+fn lasts(episode: &Episode) -> bool {
+    matches!(
+        episode.status,
+        EpisodeStatus::Raised | EpisodeStatus::Acknowledged
+    )
 }
 
 fn report((summary, samples): &(Summary, Vec<Sample>)) -> Option<GlucoseReport<'_>> {

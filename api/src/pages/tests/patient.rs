@@ -107,7 +107,7 @@ async fn a_patient_without_readings_has_a_page_too() {
     app.add_patient().await;
     let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
     let empty = [
-        "No alert is open",
+        "No alert is open now",
         "Nothing was measured in the last 90 days",
         "Nothing was written down",
     ];

@@ -19,7 +19,7 @@ const LIGHT: Palette = {
   target: '#e6f4ec',
   lines: ['#005eb8', '#7c2855', '#330072'],
   bars: '#aeb7bd',
-  wide: '#d9e8f6',
+  wide: '#c6dcf1',
   narrow: '#9cc4ea',
 };
 const STRONG: Palette = {
@@ -61,6 +61,18 @@ function area(name: string, low: Point[], high: Point[], colour: string, stack: 
     { ...base, name, data: low },
     { ...base, name, data: between, areaStyle: { color: colour, opacity: 1 } },
   ];
+}
+
+interface Shown {
+  dataIndex: number;
+}
+
+// What the table says of a row.
+function told(read: Read, shown: Shown | Shown[]): string {
+  const row = read.rows[[shown].flat()[0]?.dataIndex ?? -1];
+  if (!row) return '';
+  const values = read.series.map((series, index) => `${series.name}: ${row.texts[index]}`);
+  return [row.label, ...values.filter((text) => !text.endsWith('–'))].join('\n');
 }
 
 export function option(read: Read): EChartsCoreOption {
@@ -137,7 +149,7 @@ export function option(read: Read): EChartsCoreOption {
     grid: { left: 8, right: 16, top: 40, bottom: 8, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
     legend: { data: legend, textStyle: values, top: 0, left: 0, show: legend.length > 1, inactiveColor: colours.grid },
     // Without markup: nothing of it needs styles within the page.
-    tooltip: { trigger: 'axis', renderMode: 'richText', confine: true },
+    tooltip: { trigger: 'axis', renderMode: 'richText', confine: true, formatter: (shown: Shown | Shown[]) => told(read, shown) },
     xAxis: byTime
       ? { ...axis, type: 'time', splitLine: { show: false } }
       : { ...axis, type: 'category', boundaryGap: barsAlone, data: read.rows.map((row) => row.label) },

@@ -91,12 +91,20 @@ fn in_words(proposed: &Figures, current: &Figures) -> String {
         1 => "1 alert".to_owned(),
         n => format!("{n} alerts"),
     };
-    format!(
+    let mut told = format!(
         "In the last {days} days it would have raised {} instead of {}: {daily:.1} a day. Published programmes report \
          0.1 to 0.5 a day for all rules of a patient together.",
         alerts(proposed.alerts.all),
         current.alerts.all
-    )
+    );
+    if proposed.late.all + current.late.all > 0 {
+        told += &format!(
+            " Beside these, {} instead of {} of readings that came late, which page nobody.",
+            alerts(proposed.late.all),
+            current.late.all
+        );
+    }
+    told
 }
 
 fn list(title: &'static str, mut episodes: Vec<&ListedEpisode>) -> List {
@@ -136,6 +144,13 @@ mod tests {
         assert!(
             in_words(&figures(3, Some(0.16)), &figures(11, Some(0.4)))
                 .starts_with("In the last 30 days it would have raised 3 alerts instead of 11: 0.2 a day.")
+        );
+        let mut late = figures(0, Some(0.0));
+        late.late.all = 8;
+        assert!(
+            in_words(&figures(0, Some(0.0)), &late).ends_with(
+                "Beside these, 0 alerts instead of 8 of readings that came late, which page nobody."
+            )
         );
         assert_eq!(
             in_words(&figures(0, None), &figures(0, None)),
