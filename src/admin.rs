@@ -15,6 +15,7 @@ use homeward_record::{Clock, DeviceId, NhsNumber, PatientId};
 use homeward_store::access;
 use homeward_store::admin::{self, NewDevice, NewPatient, NewReceiver, NewToken};
 use homeward_store::audit::{self, AuditEntry};
+use homeward_store::patients::find_device;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -331,6 +332,8 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         Command::Migrate => json!({"schema_version": homeward_store::schema_version()}),
         Command::Organisation(OrganisationCommand::Add { kind, name }) => {
             let id = admin::add_organisation(&mut transaction, &name_of(&kind), &name).await?;
+            let target = format!("added {name}, organisation {id}");
+            note(&mut transaction, "manage_organisations", &target, &[], now).await?;
             json!({"organisation_id": id})
         }
         Command::Patient(command) => add_patient(&mut transaction, command, now).await?,
@@ -362,6 +365,8 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
                 expires_at: options.days.map(|days| now + TimeDelta::days(days.into())),
             };
             let id = admin::add_token_for(&mut transaction, &new).await?;
+            let target = format!("made token {id} for {}, acting as {}", options.name, options.role);
+            note(&mut transaction, "manage_tokens", &target, &[], now).await?;
             json!({"token_id": id, "token": token, "role": options.role, "expires_at": new.expires_at})
         }
         Command::Audit(AuditCommand::Verify { head }) => {
@@ -375,6 +380,8 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         }
         Command::Token(TokenCommand::Revoke { token }) => {
             let revoked_at = admin::revoke_token(&mut transaction, token, now).await?;
+            let target = format!("revoked token {token}");
+            note(&mut transaction, "manage_tokens", &target, &[], now).await?;
             json!({"token_id": token, "revoked_at": revoked_at})
         }
         Command::Receiver(command) => receiver(&mut transaction, command, now).await?,
@@ -413,6 +420,8 @@ async fn add_patient(
     for programme in &plan {
         enrol(connection, &[patient], programme, now).await?;
     }
+    let target = format!("patient {patient}");
+    note(connection, "manage_patients", &target, &[patient], now).await?;
     let plans: Vec<&str> = plan.iter().map(|programme| programme.name.as_str()).collect();
     Ok(json!({"patient_id": patient, "plans": plans}))
 }
@@ -449,6 +458,8 @@ async fn device(
                 from: from.unwrap_or(now - settings.retention()),
             };
             let device = admin::add_devices(connection, &[new]).await?[0];
+            let target = format!("device {device}");
+            note(connection, "manage_devices", &target, &[patient], now).await?;
             Ok(credentials(device, &secret))
         }
         DeviceCommand::Assign {
@@ -457,11 +468,22 @@ async fn device(
             from,
         } => {
             let from = from.unwrap_or(now);
+            let before = find_device(connection, device, now).await?;
+            let before = before
+                .filter(|before| before.current)
+                .map(|before| before.patient);
             admin::assign_device(connection, device, patient, from).await?;
+            let patients: Vec<PatientId> = before.into_iter().chain([patient]).collect();
+            let target = format!("device {device}");
+            note(connection, "manage_devices", &target, &patients, now).await?;
             Ok(json!({"device_id": device, "patient_id": patient, "from": from}))
         }
         DeviceCommand::Revoke { device } => {
             let revoked_at = admin::revoke_device(connection, device, now).await?;
+            let measured = find_device(connection, device, now).await?;
+            let patients: Vec<PatientId> = measured.map(|device| device.patient).into_iter().collect();
+            let target = format!("device {device}");
+            note(connection, "manage_devices", &target, &patients, now).await?;
             Ok(json!({"device_id": device, "revoked_at": revoked_at}))
         }
         DeviceCommand::List { patient } => {

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use homeward_alerts::notify::Notifier;
 use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
-use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered};
-use homeward_ingest::{Entrance, Ingest, NotTaken};
+use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered, Replayed};
+use homeward_ingest::{Entrance, Ingest, NotTaken, Outcome};
 use homeward_record::Clock;
 use homeward_store::{PgPool, retention, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -142,9 +142,13 @@ impl Service {
 
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
-        let entrance = ingest.entrance();
+        let (entrance, entrance_again) = (ingest.entrance(), ingest.entrance());
         let state = ApiState {
             enter: Arc::new(move |entry| -> Entering { Box::pin(enter(entrance.clone(), entry)) }),
+            replay: Arc::new(move |replayed| -> Entering {
+                Box::pin(replay(entrance_again.clone(), replayed))
+            }),
+            retention: settings.retention(),
             requests: requests_pool,
             pool: api_pool,
             base_url: settings.base_url(),
@@ -217,7 +221,23 @@ async fn enter(entrance: Entrance, entry: Entry) -> Result<Entered, NotEntered> 
         patient,
         payload,
     } = entry;
-    match entrance.enter(device, patient, payload).await {
+    told(entrance.enter(device, patient, payload).await)
+}
+
+/// Takes what a device was refused to ingest once more.
+async fn replay(entrance: Entrance, replayed: Replayed) -> Result<Entered, NotEntered> {
+    let Replayed {
+        device,
+        topic,
+        payload,
+        first_received_at,
+    } = replayed;
+    told(entrance.replay(device, topic, payload, first_received_at).await)
+}
+
+/// What ingest says, in the words of the interface.
+fn told(outcome: Result<Outcome, NotTaken>) -> Result<Entered, NotEntered> {
+    match outcome {
         Ok(outcome) => Ok(Entered {
             stored: outcome.stored,
             stored_earlier: outcome.stored_earlier,

@@ -139,6 +139,15 @@ pub(crate) fn sentence(access: &Access) -> String {
     }
 }
 
+/// The same words as a sentence begins.
+pub(crate) fn capital(words: &str) -> String {
+    let mut words = words.to_owned();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
 pub(crate) fn role_in_words(role: Role) -> &'static str {
     match role {
         Role::Patient => "patient",

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use homeward_record::decode::Rejection;
 use homeward_record::{DeviceId, PatientId};
 
@@ -16,6 +17,19 @@ pub struct Entry {
     pub patient: PatientId,
     /// The bytes, as they came.
     pub payload: Vec<u8>,
+}
+
+/// What a device sent earlier and was refused, on its way into the record once more.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What sent it.
+    pub device: DeviceId,
+    /// The topic, as it was sent.
+    pub topic: String,
+    /// All of its bytes.
+    pub payload: Vec<u8>,
+    /// When it came first: its times are judged by that.
+    pub first_received_at: DateTime<Utc>,
 }
 
 /// What became of it, once that is committed.
@@ -44,3 +58,6 @@ pub type Entering = Pin<Box<dyn Future<Output = Result<Entered, NotEntered>> + S
 
 /// Takes an Observation to the lane of its patient.
 pub type Enter = Arc<dyn Fn(Entry) -> Entering + Send + Sync>;
+
+/// Takes a message that was refused to the lanes of its patients.
+pub type Replay = Arc<dyn Fn(Replayed) -> Entering + Send + Sync>;

@@ -20,6 +20,16 @@ pub(crate) async fn alive() -> Response {
 
 /// Answers 503 with what is missing, as long as something is.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
+    let missing = missing(&app).await;
+    if missing.is_empty() {
+        return Json(json!({"status": "ready"})).into_response();
+    }
+    let body = Json(json!({"status": "not ready", "missing": missing}));
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+/// What keeps the process from doing its work, in words for whoever runs it.
+pub(crate) async fn missing(app: &App) -> Vec<String> {
     let schema = async {
         let mut connection = app.pool.acquire().await.ok()?;
         schema_is_current(&mut connection).await.ok()
@@ -33,11 +43,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     if let Err(reason) = (app.ingest_ready)() {
         missing.push(reason);
     }
-    if missing.is_empty() {
-        return Json(json!({"status": "ready"})).into_response();
-    }
-    let body = Json(json!({"status": "not ready", "missing": missing}));
-    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+    missing
 }
 
 #[cfg(test)]

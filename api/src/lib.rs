@@ -49,6 +49,7 @@
 //! | `GET /fhir/R4/…` | the same record as FHIR R4 resources: `metadata` says which |
 //! | `POST /fhir/R4/Observation` | a reading enters the record |
 //! | `GET /`, `/sign-in`, `/password`, `/role`, `/worklist`, … | pages for people |
+//! | `GET /admin`, … | pages for those who look after people and devices |
 //! | `GET /healthz`, `/readyz`, `/metrics` | for those who run the process |
 //!
 //! Everything else under `/api` and `/fhir/R4` needs a bearer token, or a session in which a role is picked. Errors are problem
@@ -79,6 +80,7 @@ mod passport_shares;
 pub mod password;
 mod patients;
 mod practice_overview;
+mod qr;
 mod readings;
 mod request;
 mod routes;
@@ -95,6 +97,6 @@ mod query_plans;
 #[cfg(test)]
 mod testing;
 
-pub use entering::{Enter, Entered, Entering, Entry, NotEntered};
+pub use entering::{Enter, Entered, Entering, Entry, NotEntered, Replay, Replayed};
 pub use serve::{ApiState, serve};
 pub use sign_in::IdentityProvider;

@@ -1,5 +1,6 @@
 //! What is counted about requests, and `GET /metrics`, where Prometheus reads it with the rest.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -60,6 +61,35 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
+/// What the process counts and measures, by name; the values of all labels together.
+pub(crate) struct Readout(HashMap<String, f64>);
+
+impl Readout {
+    /// As of now.
+    pub(crate) fn of(app: &App) -> Readout {
+        Readout::parse(&(app.render_metrics)())
+    }
+
+    fn parse(text: &str) -> Readout {
+        let mut values: HashMap<String, f64> = HashMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            let name = name.split('{').next().unwrap_or_default();
+            if let Ok(value) = value.parse::<f64>() {
+                *values.entry(name.to_owned()).or_default() += value;
+            }
+        }
+        Readout(values)
+    }
+
+    /// The value of a metric; none where nothing was counted yet.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+}
+
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let text = (app.render_metrics)();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
@@ -69,7 +99,17 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
 mod tests {
     use axum::http::Request;
 
+    use super::Readout;
     use crate::testing::TestApp;
+
+    #[test]
+    fn labels_are_summed_up() {
+        let text = "# HELP a b\n# TYPE a counter\na{x=\"1 2\"} 3\na{x=\"2\"} 4\nb 0.5\nnothing\n";
+        let readout = Readout::parse(text);
+        assert_eq!(readout.value("a"), Some(7.0));
+        assert_eq!(readout.value("b"), Some(0.5));
+        assert_eq!(readout.value("nothing"), None);
+    }
 
     #[tokio::test]
     async fn requests_are_counted_by_route_and_never_by_patient() {

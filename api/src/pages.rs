@@ -5,6 +5,7 @@
 //! led back to a page. [`outcomes`] turns refusals into pages, and leads whoever is not signed in to where one signs in.
 
 pub(crate) mod access_log;
+pub(crate) mod admin;
 pub(crate) mod alert;
 pub(crate) mod assets;
 pub(crate) mod break_glass;

@@ -20,8 +20,6 @@ use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::PatientId;
 use homeward_store::shares::{NewShare, Opening, SharedSummary, add_share, openings_of, shares_of};
-use qrcode::QrCode;
-use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -30,6 +28,7 @@ use crate::access::{Exchange, ShownOnce};
 use crate::alerts::act::{NAME_LENGTH, NoParameters, text};
 use crate::error::ApiError;
 use crate::openapi::Created;
+use crate::qr;
 use crate::request::{Body, Path, Query};
 use crate::routes::App;
 use crate::series::require_patient;
@@ -137,7 +136,7 @@ pub(crate) async fn make(
     let link = format!("{}/share/{secret}", app.base_url);
     Ok(Made {
         id,
-        qr_svg: qr_image(&link)?,
+        qr_svg: qr::image(&link)?,
         link,
         code: format!("{} {}", &code[..4], &code[4..]),
         expires_at,
@@ -178,11 +177,4 @@ pub(crate) async fn list(
 /// Eight digits, each as likely as any other.
 fn new_code() -> String {
     format!("{:08}", rand::random_range(0..100_000_000_u32))
-}
-
-fn qr_image(link: &str) -> Result<String, ApiError> {
-    // Only an address of some two thousand letters has no image.
-    let code = QrCode::new(link)
-        .map_err(|_| ApiError::Conflict("the address of this service is too long".to_owned()))?;
-    Ok(code.render::<svg::Color<'_>>().min_dimensions(240, 240).build())
 }

@@ -5,6 +5,7 @@
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use chrono::TimeDelta;
 
 /// The fewest characters. ASVS 4, 2.1.1 has 12; NIST SP 800-63B has 8, which a national service that patients use too
 /// can ask for without sending them away.
@@ -12,6 +13,9 @@ pub const SHORTEST: usize = 8;
 
 /// The most characters (ASVS 4, 2.1.2): nobody remembers more, and a manager of passwords needs no more.
 pub const LONGEST: usize = 128;
+
+/// For how long a first password is good: its owner may be away for a weekend (ASVS 4, 2.3.1).
+pub const FIRST_LASTS: TimeDelta = TimeDelta::days(7);
 
 /// What hashing costs, as OWASP's Password Storage Cheat Sheet has it for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -60,6 +64,18 @@ pub fn check(password: &str, names: &[&str]) -> Result<(), Weakness> {
         return Err(Weakness::Common);
     }
     Ok(())
+}
+
+/// A first password, for nothing but choosing another one: a hundred random bits, as four groups of five letters and
+/// digits of which none is taken for another.
+pub fn first() -> String {
+    const SIGNS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let bits: u128 = rand::random();
+    let sign = |place: u32| char::from(SIGNS[(bits >> (5 * place)) as usize % SIGNS.len()]);
+    let groups: Vec<String> = (0..4)
+        .map(|group| (0..5).map(|place| sign(5 * group + place)).collect())
+        .collect();
+    groups.join("-")
 }
 
 /// What is kept of a password: a PHC string, with a salt of its own.
@@ -122,7 +138,19 @@ const COMMON: &str = "
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn first_passwords_differ_and_could_be_chosen() {
+        let passwords: HashSet<String> = (0..1000).map(|_| first()).collect();
+        assert_eq!(passwords.len(), 1000);
+        for password in &passwords {
+            assert_eq!(password.len(), 23);
+            assert_eq!(check(password, &[]), Ok(()));
+        }
+    }
 
     #[test]
     fn what_may_be_chosen() {

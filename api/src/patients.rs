@@ -47,7 +47,7 @@ impl From<Person> for Patient {
 }
 
 /// Refuses an organisation that is not of the kind that a parameter wants.
-async fn require_kind(
+pub(crate) async fn require_kind(
     connection: &mut PgConnection,
     parameter: &str,
     organisation: i64,

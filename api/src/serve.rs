@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chrono::TimeDelta;
 use homeward_alerts::outgoing::Caller;
 use homeward_record::Clock;
 use homeward_store::PgPool;
@@ -22,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Origin;
-use crate::entering::Enter;
+use crate::entering::{Enter, Replay};
 use crate::routes::{Shared, router};
 use crate::sign_in::IdentityProvider;
 
@@ -60,6 +61,10 @@ pub struct ApiState {
     pub clock: Clock,
     /// Takes a reading that comes over HTTP to the lane of its patient.
     pub enter: Enter,
+    /// Takes what a device was refused to the lanes once more.
+    pub replay: Replay,
+    /// For how long the record keeps readings.
+    pub retention: TimeDelta,
     /// Whether readings are being taken; else why not, in words for whoever runs the process.
     pub ingest_ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The process's metrics as Prometheus text.

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use homeward_alerts::outgoing::Caller;
 use homeward_record::decode::{DecodeContext, Reason, Rejection, decode};
 use homeward_record::{
-    Clock, Context, DeviceId, EpisodeId, Metric, NhsNumber, PatientId, PayloadKind, RuleId,
+    Clock, Context, DeviceId, DeviceTopic, EpisodeId, Metric, NhsNumber, PatientId, PayloadKind, RuleId,
 };
 use homeward_store::access::{NewRole, Role, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::access::{Decide, may};
-use crate::entering::{Entered, Entering, Entry, NotEntered};
+use crate::entering::{Entered, Entering, NotEntered};
 use crate::routes::{Shared, router_deciding_by};
 use crate::serve::ApiState;
 
@@ -512,9 +512,18 @@ fn request_as(token: &str, method: &Method, path: &str, body: Option<&Value>) ->
 /// The state of an interface whose ingest is ready.
 pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
     let metrics = METRICS.clone();
-    let pool = database.pool().clone();
+    let (pool, pool_of_replays) = (database.pool().clone(), database.pool().clone());
     ApiState {
-        enter: Arc::new(move |entry| -> Entering { Box::pin(enter(pool.clone(), entry)) }),
+        enter: Arc::new(move |entry| -> Entering {
+            let of = (entry.device, Some(entry.patient));
+            Box::pin(enter(pool.clone(), of, PayloadKind::Fhir, entry.payload))
+        }),
+        replay: Arc::new(move |replayed| -> Entering {
+            let of = (replayed.device, None);
+            let kind = DeviceTopic::parse(&replayed.topic).unwrap().kind;
+            Box::pin(enter(pool_of_replays.clone(), of, kind, replayed.payload))
+        }),
+        retention: TimeDelta::days(7_305),
         requests: database.pool_for_requests(),
         pool: database.pool().clone(),
         base_url: "https://homeward.example".to_owned(),
@@ -528,15 +537,19 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
 }
 
 /// Stores what is entered as a lane does, and judges nothing.
-async fn enter(pool: PgPool, entry: Entry) -> Result<Entered, NotEntered> {
+async fn enter(
+    pool: PgPool,
+    (device, subject): (DeviceId, Option<PatientId>),
+    kind: PayloadKind,
+    payload: Vec<u8>,
+) -> Result<Entered, NotEntered> {
     let context = DecodeContext {
         received_at: now(),
         retention: TimeDelta::days(7_305),
         utc_offset: TimeDelta::zero(),
     };
-    let upload = decode(PayloadKind::Fhir, &entry.payload, &context);
+    let upload = decode(kind, &payload, &context);
     let (mut transaction, _) = Gate::enter(&pool).await.unwrap();
-    let device = entry.device;
     let known = homeward_store::devices::load(&mut transaction, &[device])
         .await
         .unwrap();
@@ -547,7 +560,7 @@ async fn enter(pool: PgPool, entry: Entry) -> Result<Entered, NotEntered> {
     let mut batch = Vec::new();
     for reading in upload.readings {
         match known[&device].patient_at(reading.at) {
-            Some(patient) if patient == entry.patient => batch.push(BatchRow {
+            Some(patient) if subject.is_none_or(|subject| patient == subject) => batch.push(BatchRow {
                 part: 0,
                 patient,
                 metric: reading.metric,

@@ -23,6 +23,9 @@ pub(crate) struct Delivery {
     pub(crate) payload: Bytes,
     /// When it arrived.
     pub(crate) received_at: DateTime<Utc>,
+    /// When it came for the first time, by which its times are plausible or not: earlier than `received_at` for one that
+    /// was refused then and is tried once more.
+    pub(crate) first_received_at: DateTime<Utc>,
     /// Why none of it may be stored, where that is known before it is read.
     pub(crate) refused: Option<Reason>,
     /// Whom to tell of the outcome.

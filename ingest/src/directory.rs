@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use homeward_record::DeviceId;
-use homeward_store::devices::{self, Device};
+use homeward_store::devices::{self, Contact, Device};
 use homeward_store::{Error, Gate, GateChanges, PgPool};
 use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
@@ -143,6 +143,19 @@ impl Directory {
         self.refreshed.store(changes.version, Ordering::Release);
         ids.retain(|id| self.get(*id).is_none_or(|known| known.revoked_at.is_some()));
         Ok(ids)
+    }
+
+    /// Writes down when devices were last heard of.
+    pub(crate) async fn note_contacts(&self, contacts: &[Contact]) -> Result<(), Error> {
+        if contacts.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self
+            .pool
+            .acquire()
+            .await
+            .map_err(|source| Error::new("reach the database", source))?;
+        devices::note_contacts(&mut connection, contacts).await
     }
 
     /// Listens for announcements of changes.

@@ -1,14 +1,16 @@
-//! A way into the intake for readings that come from no broker: over HTTP, into the same process.
+//! A way into the intake for what comes from no broker: readings over HTTP, and messages that were refused before, into the
+//! same process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, PatientId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::broker::Shared;
+use crate::broker::{Shared, refusal};
 use crate::delivery::{Delivery, Receipt};
 use crate::message::Outcome;
 
@@ -28,6 +30,15 @@ pub enum NotTaken {
     Unknown,
 }
 
+/// What is handed in.
+struct Message {
+    device: DeviceId,
+    subject: Option<PatientId>,
+    topic: String,
+    payload: Vec<u8>,
+    first_received_at: DateTime<Utc>,
+}
+
 impl Entrance {
     pub(crate) fn new(shared: Arc<Shared>) -> Entrance {
         Entrance(shared)
@@ -41,21 +52,52 @@ impl Entrance {
         patient: PatientId,
         payload: Vec<u8>,
     ) -> Result<Outcome, NotTaken> {
+        let now = self.0.clock.now();
+        let message = Message {
+            device,
+            subject: Some(patient),
+            topic: format!("v1/devices/{device}/fhir"),
+            payload,
+            first_received_at: now,
+        };
+        self.take(message, now).await
+    }
+
+    /// Hands in once more what a device sent earlier and was refused, and answers what became of it. Its times are judged by
+    /// when it came first, so that a clock that was ahead then is not believed now; its readings are late.
+    pub async fn replay(
+        &self,
+        device: DeviceId,
+        topic: String,
+        payload: Vec<u8>,
+        first_received_at: DateTime<Utc>,
+    ) -> Result<Outcome, NotTaken> {
+        let message = Message {
+            device,
+            subject: None,
+            topic,
+            payload,
+            first_received_at,
+        };
+        self.take(message, self.0.clock.now()).await
+    }
+
+    async fn take(&self, message: Message, now: DateTime<Utc>) -> Result<Outcome, NotTaken> {
         let Entrance(shared) = self;
         if shared.is_draining() {
             return Err(NotTaken::Busy);
         }
-        let topic = format!("v1/devices/{device}/fhir");
-        let share = shared.share_of_bytes(topic.len() + payload.len());
+        let share = shared.share_of_bytes(message.topic.len() + message.payload.len());
         // When the receiver is gone, the lane knows that nobody wants it stored any more.
         let (told, mut outcome) = mpsc::channel(1);
         let delivery = Delivery {
-            device,
-            subject: Some(patient),
-            topic,
-            payload: Bytes::from(payload),
-            received_at: shared.clock.now(),
-            refused: None,
+            device: message.device,
+            subject: message.subject,
+            refused: refusal(message.device, message.topic.as_bytes(), &message.payload),
+            topic: message.topic,
+            payload: Bytes::from(message.payload),
+            received_at: now,
+            first_received_at: message.first_received_at,
             receipt: Receipt::Caller(told),
             _share: share.ok_or(NotTaken::Busy)?,
         };

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use homeward_record::decode::{DecodeContext, Reason, Rejection, Upload, decode};
-use homeward_record::{DeviceId, DeviceTopic, PatientId, Reading};
+use homeward_record::decode::{
+    BATTERY_LEVEL, DecodeContext, Reason, Rejection, Upload, battery_level, decode,
+};
+use homeward_record::{DeviceId, DeviceTopic, PatientId, PayloadKind, Reading};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::contacts::Contacts;
 use crate::delivery::Delivery;
 use crate::directory::{Directory, Known};
 use crate::lane::LaneIndex;
@@ -21,6 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// Reads messages, in the order in which they arrived.
 pub(crate) struct Intake {
     pub(crate) directory: Arc<Directory>,
+    pub(crate) contacts: Arc<Contacts>,
     pub(crate) lanes: Vec<mpsc::Sender<Part>>,
     pub(crate) retention: TimeDelta,
 }
@@ -72,7 +76,7 @@ impl Intake {
 
     /// Reads one message and parts it by lane.
     fn parts(&self, delivery: Delivery, known: Arc<Known>) -> Vec<(usize, Part)> {
-        let upload = read(&delivery, &known, self.retention);
+        let upload = read(&delivery, &known, self.retention, &self.contacts);
         let (readings, rejected) = assign(&known, delivery.subject, upload);
 
         let mut by_lane: BTreeMap<usize, Vec<(PatientId, Reading)>> = BTreeMap::new();
@@ -107,7 +111,7 @@ impl Intake {
     }
 }
 
-fn read(delivery: &Delivery, known: &Known, retention: TimeDelta) -> Upload {
+fn read(delivery: &Delivery, known: &Known, retention: TimeDelta, contacts: &Contacts) -> Upload {
     let whole = |reason, detail: &str| Upload {
         readings: Vec::new(),
         rejected: vec![Rejection::new(None, reason, detail)],
@@ -117,9 +121,29 @@ fn read(delivery: &Delivery, known: &Known, retention: TimeDelta) -> Upload {
         (Some(reason), Ok(_)) => whole(reason, "the topic belongs to another device"),
         (Some(reason), Err(error)) => whole(reason, &error.to_string()),
         (None, Err(error)) => whole(Reason::NotAuthorized, &error.to_string()),
+        (
+            None,
+            Ok(DeviceTopic {
+                kind:
+                    PayloadKind::Gatt {
+                        characteristic: BATTERY_LEVEL,
+                        ..
+                    },
+                ..
+            }),
+        ) => match battery_level(&delivery.payload) {
+            Ok(percent) => {
+                contacts.note_battery(delivery.device, percent, delivery.first_received_at);
+                Upload::default()
+            }
+            Err(rejection) => Upload {
+                readings: Vec::new(),
+                rejected: vec![rejection],
+            },
+        },
         (None, Ok(topic)) => {
             let context = DecodeContext {
-                received_at: delivery.received_at,
+                received_at: delivery.first_received_at,
                 retention,
                 utc_offset: known.utc_offset,
             };

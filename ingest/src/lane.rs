@@ -101,6 +101,7 @@ impl Lane {
                 }
                 Err(error) => error,
             };
+            metrics::counter!("homeward_ingest_commit_failures_total").increment(1);
             // The rules remember what is not in the record, or may be in it all the same.
             self.plans.forget(patients(&batch));
             match error.fault() {

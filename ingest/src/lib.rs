@@ -7,6 +7,7 @@
 
 mod broker;
 mod commit;
+mod contacts;
 mod delivery;
 mod directory;
 mod entrance;
@@ -115,6 +116,7 @@ pub async fn start(
     let stop_intake = CancellationToken::new();
     let intake = Intake {
         directory,
+        contacts: Arc::clone(&broker.shared.contacts),
         lanes,
         retention: config.retention,
     };

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use homeward_api::password;
 use homeward_record::PatientId;
@@ -16,9 +16,6 @@ use sqlx::PgConnection;
 
 use super::{AUTHOR, note, text};
 
-/// For how long a first password is good: its owner may be away for a weekend (ASVS 4, 2.3.1).
-const FIRST_PASSWORD_LASTS: TimeDelta = TimeDelta::days(7);
-
 /// The longest password on the standard input, in bytes: of the longest that may be chosen, each character with four.
 const LONGEST_INPUT: u64 = 4 * password::LONGEST as u64 + 2;
 
@@ -29,6 +26,11 @@ pub(crate) enum AccountCommand {
     Add(AccountOptions),
     /// Refuse an account from now on; whoever is signed in with it is signed out
     Disable {
+        #[arg(value_name = "ID")]
+        account: i64,
+    },
+    /// Take an account again that was refused
+    Enable {
         #[arg(value_name = "ID")]
         account: i64,
     },
@@ -71,7 +73,7 @@ pub(crate) enum AccountCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AccountOptions {
     /// What is typed to sign in; capitals do not matter
-    #[arg(long, value_name = "NAME", value_parser = sign_in_name)]
+    #[arg(long, value_name = "NAME", value_parser = accounts::sign_in_name)]
     sign_in_name: String,
     /// The person's name
     #[arg(long, value_parser = text)]
@@ -118,16 +120,6 @@ pub(crate) enum ProxyCommand {
     },
 }
 
-/// Letters, digits and what addresses of e-mail have, in lower case.
-fn sign_in_name(name: &str) -> Result<String, &'static str> {
-    let name = name.trim().to_lowercase();
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
-    if name.is_empty() || name.len() > 100 || !name.bytes().all(fits) {
-        return Err("expected up to 100 letters, digits, and . _ - + @");
-    }
-    Ok(name)
-}
-
 pub(super) async fn account(
     connection: &mut PgConnection,
     command: AccountCommand,
@@ -146,6 +138,12 @@ pub(super) async fn account(
             )
             .await?;
             Ok(json!({"account_id": account, "disabled_at": disabled_at}))
+        }
+        AccountCommand::Enable { account } => {
+            let was_disabled = accounts::enable_account(connection, account).await?;
+            let target = format!("account {account}");
+            note(connection, "enable_account", &target, &[], now).await?;
+            Ok(json!({"account_id": account, "was_disabled": was_disabled}))
         }
         AccountCommand::Unlock { account } => {
             let was_locked = accounts::unlock_account(connection, account, now).await?;
@@ -190,7 +188,7 @@ pub(super) async fn account(
             Ok(json!({"account_id": account, "had_one": had_one}))
         }
         AccountCommand::ResetPassword { account } => {
-            let (password, until) = (first_password(), now + FIRST_PASSWORD_LASTS);
+            let (password, until) = (password::first(), now + password::FIRST_LASTS);
             let hash = password::hash(&password).context("could not hash the password")?;
             let name = accounts::set_password(connection, account, &hash, Some(until)).await?;
             end_sessions_of(connection, account, None, now).await?;
@@ -217,7 +215,7 @@ async fn add(connection: &mut PgConnection, options: &AccountOptions, now: DateT
     } else if options.no_password {
         (None, None)
     } else {
-        (Some(first_password()), Some(now + FIRST_PASSWORD_LASTS))
+        (Some(password::first()), Some(now + password::FIRST_LASTS))
     };
     let hash = password.as_deref().map(password::hash).transpose();
     let hash = hash.context("could not hash the password")?;
@@ -297,45 +295,4 @@ fn read_password() -> Result<String> {
         .context("could not read the standard input")?;
     let line = password.strip_suffix('\n').unwrap_or(&password);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
-}
-
-/// A hundred random bits, as four groups of five letters and digits of which none is taken for another.
-fn first_password() -> String {
-    const SIGNS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
-    let bits: u128 = rand::random();
-    let sign = |place: u32| char::from(SIGNS[(bits >> (5 * place)) as usize % SIGNS.len()]);
-    let groups: Vec<String> = (0..4)
-        .map(|group| (0..5).map(|place| sign(5 * group + place)).collect())
-        .collect();
-    groups.join("-")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn first_passwords_differ_and_could_be_chosen() {
-        let passwords: HashSet<String> = (0..1000).map(|_| first_password()).collect();
-        assert_eq!(passwords.len(), 1000);
-        for password in &passwords {
-            assert_eq!(password.len(), 23);
-            assert_eq!(password::check(password, &[]), Ok(()));
-        }
-    }
-
-    #[test]
-    fn sign_in_names_are_in_lower_case() {
-        for (name, expected) in [
-            ("Dr.Ng", Some("dr.ng")),
-            (" ward_3+night@example.org ", Some("ward_3+night@example.org")),
-            ("", None),
-            ("dr ng", None),
-            ("naïve", None),
-        ] {
-            assert_eq!(sign_in_name(name).ok().as_deref(), expected, "{name:?}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use homeward_record::{Clock, PatientId};
 use homeward_store::PgPool;
 use homeward_store::access::{NewRole, Role, default_team, grant_role};
 use homeward_store::accounts::{NewAccount, add_account, find_account, set_password};
-use homeward_store::admin::add_organisation;
+use homeward_store::admin::{NewOfStock, StockFilter, add_organisation, add_to_stock, list_stock};
 use homeward_store::patients::{Details, PersonFilter, change_details, find_people, find_person};
 use sqlx::PgConnection;
 
@@ -104,8 +104,35 @@ pub(super) async fn let_in(pool: &PgPool, patient: PatientId) -> Result<Vec<Pers
             role: in_words,
         });
     }
+    stock(&mut transaction, team).await?;
     transaction.commit().await?;
     Ok(people)
+}
+
+/// Some devices that are with nobody, so that there is something to give out.
+async fn stock(connection: &mut PgConnection, team: i64) -> Result<()> {
+    let free = StockFilter {
+        organisation: Some(team),
+        with_somebody: Some(false),
+        ..StockFilter::default()
+    };
+    if !list_stock(connection, &free, Clock::System.now(), 1)
+        .await?
+        .is_empty()
+    {
+        return Ok(());
+    }
+    for (kind, label) in [("cuff", "SN 80411"), ("cuff", "SN 80412"), ("cgm", "SN 3307")] {
+        let new = NewOfStock {
+            kind,
+            label: Some(label),
+            secret: &random_secret(),
+            utc_offset_minutes: 0,
+            organisation: Some(team),
+        };
+        add_to_stock(connection, &new).await?;
+    }
+    Ok(())
 }
 
 /// The practice where the patient is registered; with a new one, some more patients are.

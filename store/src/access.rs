@@ -215,6 +215,15 @@ pub async fn end_role(connection: &mut PgConnection, held: i64, now: DateTime<Ut
     Ok(ended.rows_affected() > 0)
 }
 
+/// Whose account holds a role; `None`: a program does, or there is no such role.
+pub async fn account_of(connection: &mut PgConnection, held: i64) -> Result<Option<i64>, Error> {
+    let account = sqlx::query_scalar!("SELECT account_id FROM held_role WHERE held_role_id = $1", held)
+        .fetch_optional(connection)
+        .await
+        .map_err(|source| Error::new("look up whose a role is", source))?;
+    Ok(account.flatten())
+}
+
 /// The care team of an installation that has one, which is made when it is first asked for.
 pub async fn default_team(connection: &mut PgConnection) -> Result<i64, Error> {
     let failed = |source| Error::new("look up the care team", source);

@@ -3,6 +3,10 @@
 //! Whoever signs in is nobody yet, so all of this works on connections that see the whole record, except for what
 //! [`crate::sessions`] says.
 
+mod list;
+
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::PatientId;
 use serde::Serialize;
@@ -12,6 +16,8 @@ use utoipa::ToSchema;
 use crate::Error;
 use crate::access::{HeldRole, Role};
 use crate::admin::{AdminError, secret_hash};
+
+pub use list::{AccountFilter, ListedAccount, list_accounts};
 
 /// An account that is added.
 #[derive(Clone, Debug)]
@@ -24,6 +30,20 @@ pub struct NewAccount<'a> {
     pub password_hash: Option<&'a str>,
     /// Until when the password is good, if its owner has not chosen it.
     pub initial_password_until: Option<DateTime<Utc>>,
+}
+
+/// A sign-in name as the record has it: in lower case, of letters, digits and what addresses of e-mail have.
+///
+/// # Errors
+///
+/// When it is empty, too long, or of anything else.
+pub fn sign_in_name(name: &str) -> Result<String, &'static str> {
+    let name = name.trim().to_lowercase();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(fits) {
+        return Err("expected up to 100 letters, digits, and . _ - + @");
+    }
+    Ok(name)
 }
 
 /// Adds an account and answers with its number.
@@ -315,6 +335,27 @@ pub async fn disable_account(
     Ok(disabled)
 }
 
+/// Takes an account again that was refused. Answers whether it was.
+pub async fn enable_account(connection: &mut PgConnection, account: i64) -> Result<bool, AdminError> {
+    let failed = |source| Error::new("enable the account", source);
+    let disabled = sqlx::query_scalar!(
+        r#"SELECT disabled_at IS NOT NULL AS "disabled!" FROM account WHERE account_id = $1 FOR UPDATE"#,
+        account
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?
+    .ok_or(unknown(account))?;
+    sqlx::query!(
+        "UPDATE account SET disabled_at = NULL WHERE account_id = $1",
+        account
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(disabled)
+}
+
 /// Takes an account that is locked for wrong passwords. Answers whether it was.
 pub async fn unlock_account(
     connection: &mut PgConnection,
@@ -375,12 +416,23 @@ pub async fn roles_of(
     account: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<AccountRole>, Error> {
-    let failed = |source| Error::new("look up the roles of an account", source);
+    let mut roles = roles_of_each(connection, &[account], now).await?;
+    Ok(roles.remove(&account).unwrap_or_default())
+}
+
+/// The same of several accounts, by their numbers.
+async fn roles_of_each(
+    connection: &mut PgConnection,
+    accounts: &[i64],
+    now: DateTime<Utc>,
+) -> Result<HashMap<i64, Vec<AccountRole>>, Error> {
+    let failed = |source| Error::new("look up the roles of accounts", source);
     let rows = sqlx::query!(
-        r#"SELECT held_role_id, role, organisation_id, organisation.name AS "organisation_name?", patient_id
+        r#"SELECT account_id AS "account!", held_role_id, role, organisation_id,
+             organisation.name AS "organisation_name?", patient_id
            FROM held_role LEFT JOIN organisation USING (organisation_id)
-           WHERE account_id = $1 AND (ended_at IS NULL OR ended_at > $2) ORDER BY held_role_id"#,
-        account,
+           WHERE account_id = ANY ($1) AND (ended_at IS NULL OR ended_at > $2) ORDER BY held_role_id"#,
+        accounts,
         now
     )
     .fetch_all(connection)
@@ -390,9 +442,9 @@ pub async fn roles_of(
         role.parse()
             .map_err(|error: String| failed(sqlx::Error::Decode(error.into())))
     };
-    let mut roles = Vec::with_capacity(rows.len());
+    let mut roles: HashMap<i64, Vec<AccountRole>> = HashMap::new();
     for row in rows {
-        roles.push(AccountRole {
+        roles.entry(row.account).or_default().push(AccountRole {
             id: row.held_role_id,
             role: read(row.role)?,
             organisation: row.organisation_id,
@@ -498,4 +550,22 @@ pub async fn forgive_attempt(connection: &mut PgConnection, subject: &str) -> Re
     .await
     .map_err(|source| Error::new("count an attempt to sign in", source))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sign_in_names_are_in_lower_case() {
+        for (name, expected) in [
+            ("Dr.Ng", Some("dr.ng")),
+            (" ward_3+night@example.org ", Some("ward_3+night@example.org")),
+            ("", None),
+            ("dr ng", None),
+            ("naïve", None),
+        ] {
+            assert_eq!(sign_in_name(name).ok().as_deref(), expected, "{name:?}");
+        }
+    }
 }

@@ -7,7 +7,9 @@
 
 mod care_plan;
 mod device;
+mod organisation;
 mod receiver;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +28,9 @@ use crate::devices::Assignment;
 pub use crate::plans::NewRule;
 pub use care_plan::set_rules;
 pub use device::{ListedDevice, NewDevice, add_devices, assign_device, list_devices, revoke_device};
+pub use organisation::{ListedOrganisation, add_organisation, list_organisations, organisation_names};
 pub use receiver::{ListedReceiver, NewReceiver, add_receiver, disable_receiver, list_receivers};
+pub use stock::{NewOfStock, OfStock, StockFilter, add_to_stock, list_stock, return_device};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,9 @@ pub enum AdminError {
         /// The one that is in the way.
         assignment: Assignment,
     },
+    /// A device measures one patient at a time, also one whom the caller may not see.
+    #[error("the device measures somebody else then; whoever looks after them has to take it back first")]
+    InUse,
     /// A revoked device never connects again.
     #[error("device {device} was revoked at {} and can measure nobody", instant(*revoked_at))]
     Revoked {
@@ -86,23 +93,6 @@ fn instant(at: DateTime<Utc>) -> String {
 /// long, so a slow hash would add nothing.
 pub fn secret_hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-/// Adds an organisation and answers with its identifier. `kind` is `care_team`, `gp_practice`, `hospital` or
-/// `ambulance`.
-pub async fn add_organisation(
-    connection: &mut PgConnection,
-    kind: &str,
-    name: &str,
-) -> Result<i64, AdminError> {
-    sqlx::query_scalar!(
-        "INSERT INTO organisation (kind, name) VALUES ($1, $2) RETURNING organisation_id",
-        kind,
-        name
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(|source| Error::new("add the organisation", source).into())
 }
 
 /// A patient who enters the record.

@@ -168,6 +168,52 @@ pub async fn accesses(
     .map_err(|source| Error::new("read the log of reads and changes", source))
 }
 
+/// A row of the log about administration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Administered {
+    /// Its number: a later one was written later.
+    pub sequence: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who, by name.
+    pub actor: String,
+    /// What, by the name of an action.
+    pub action: String,
+    /// It was done; else it was refused.
+    pub done: bool,
+    /// The path, or what the command line names.
+    pub target: String,
+    /// What was noted of it.
+    pub note: Option<String>,
+}
+
+/// What was done to accounts, roles, tokens, organisations and rejected messages, the latest first, before a number if
+/// one is given. What changed nothing is left out.
+pub async fn administration(
+    connection: &mut PgConnection,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Administered>, Error> {
+    // The list is that of the index. Whoever changes something by a page notes what; the command line does nothing else.
+    sqlx::query_as!(
+        Administered,
+        r#"SELECT sequence, at, actor, action, outcome = 'done' AS "done!", target, reason AS note
+           FROM audit_event
+           WHERE action IN (
+                 'manage_people', 'grant_role', 'manage_organisations', 'manage_tokens', 'replay_rejected',
+                 'add_account', 'disable_account', 'enable_account', 'unlock_account', 'reset_password',
+                 'link_identity', 'unlink_identity', 'remove_second_factor', 'end_role', 'name_proxy')
+             AND (reason IS NOT NULL OR outcome = 'refused' OR held_role_id IS NULL)
+             AND ($1::bigint IS NULL OR sequence < $1)
+           ORDER BY sequence DESC LIMIT $2"#,
+        before,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("read the log of administration", source))
+}
+
 /// What became of a check of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {

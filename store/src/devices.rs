@@ -108,3 +108,43 @@ pub async fn last_heard_of(
         .map(|row| (DeviceId(row.device_id), row.heard_at));
     Ok(heard.collect())
 }
+
+/// What is known of a device's last contact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contact {
+    /// Which device.
+    pub device: DeviceId,
+    /// When it was last connected or sent something.
+    pub last_at: DateTime<Utc>,
+    /// How full it said its battery is, in percent, and when.
+    pub battery: Option<(i16, DateTime<Utc>)>,
+}
+
+/// Notes when devices were last heard of; what is earlier than what is noted changes nothing. For any number of them:
+/// one statement.
+pub async fn note_contacts(connection: &mut PgConnection, contacts: &[Contact]) -> Result<(), Error> {
+    let mut sorted: Vec<&Contact> = contacts.iter().collect();
+    // In one order everywhere, so that no two wait for each other.
+    sorted.sort_unstable_by_key(|contact| contact.device);
+    let battery = |contact: &&Contact| contact.battery.map(|(percent, _)| percent);
+    sqlx::query!(
+        "INSERT INTO device_contact AS known (device_id, last_at, battery_percent, battery_at)
+         SELECT heard.* FROM UNNEST($1::bigint[], $2::timestamptz[], $3::smallint[], $4::timestamptz[])
+             AS heard (device_id, last_at, battery_percent, battery_at)
+         WHERE EXISTS (SELECT FROM device WHERE device.device_id = heard.device_id)
+         ON CONFLICT (device_id) DO UPDATE SET last_at = GREATEST(known.last_at, excluded.last_at),
+             battery_percent = COALESCE(excluded.battery_percent, known.battery_percent),
+             battery_at = COALESCE(excluded.battery_at, known.battery_at)",
+        &sorted.iter().map(|contact| contact.device.0).collect::<Vec<_>>(),
+        &sorted.iter().map(|contact| contact.last_at).collect::<Vec<_>>(),
+        &sorted.iter().map(battery).collect::<Vec<_>>() as &[Option<i16>],
+        &sorted
+            .iter()
+            .map(|contact| contact.battery.map(|(_, at)| at))
+            .collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+    )
+    .execute(connection)
+    .await
+    .map_err(|source| Error::new("note when devices were last heard of", source))?;
+    Ok(())
+}

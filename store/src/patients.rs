@@ -117,6 +117,37 @@ pub async fn change_details(
     Ok(changed.rows_affected() > 0)
 }
 
+/// Somebody whom the lead of a team puts into the team's care.
+#[derive(Clone, Copy, Debug)]
+pub struct Enrolled<'a> {
+    /// The NHS number, ten digits.
+    pub nhs_number: &'a str,
+    /// The details; of a patient who is in the record already, the date of birth has to be right, and the rest stays as
+    /// it is there.
+    pub details: Details<'a>,
+}
+
+/// Enrols somebody with the team of the lead who asks for it: a patient who is new to the record, or one who is in it.
+/// Answers who that is and whether they are new; `None` where the number is in the record with another date of birth.
+pub async fn enrol_with_own_team(
+    connection: &mut PgConnection,
+    new: &Enrolled<'_>,
+    by: &str,
+) -> Result<Option<(PatientId, bool)>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT patient_id AS "patient!", is_new AS "is_new!" FROM enrol_with_own_team($1, $2, $3, $4, $5)"#,
+        new.nhs_number,
+        new.details.name,
+        new.details.born,
+        new.details.practice,
+        by
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(|source| Error::new("enrol a patient with a team", source))?;
+    Ok(row.map(|row| (PatientId(row.patient), row.is_new)))
+}
+
 /// The programmes of a patient's care plan, by name.
 pub async fn programmes_of(
     connection: &mut PgConnection,

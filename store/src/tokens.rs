@@ -5,7 +5,7 @@ use homeward_record::PatientId;
 use sqlx::PgConnection;
 
 use crate::Error;
-use crate::access::HeldRole;
+use crate::access::{HeldRole, Role};
 use crate::admin::secret_hash;
 
 /// A token that is good.
@@ -54,6 +54,56 @@ pub async fn find_token(
         acts_as,
         scopes: row.scopes,
     }))
+}
+
+/// A token as an administrator sees it: never the token itself, which nobody has but the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedToken {
+    /// Its number.
+    pub id: i64,
+    /// What it is for.
+    pub name: String,
+    /// What it acts as.
+    pub role: Role,
+    /// Where.
+    pub organisation: Option<String>,
+    /// SMART on FHIR scopes; `None`: all that its role may.
+    pub scopes: Option<Vec<String>>,
+    /// Since when there is the token.
+    pub created_at: DateTime<Utc>,
+    /// Until when it is good.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// The tokens that there are or were, the latest first; at most `limit` of them.
+pub async fn list_tokens(connection: &mut PgConnection, limit: i64) -> Result<Vec<ListedToken>, Error> {
+    let failed = |source| Error::new("list tokens", source);
+    let rows = sqlx::query!(
+        r#"SELECT api_token_id, api_token.name, role, organisation.name AS "organisation?", scopes,
+             api_token.created_at, expires_at, revoked_at
+           FROM api_token JOIN held_role USING (held_role_id) LEFT JOIN organisation USING (organisation_id)
+           ORDER BY api_token_id DESC LIMIT $1"#,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    let listed = rows.into_iter().map(|row| {
+        let role = row.role.parse();
+        Ok(ListedToken {
+            id: row.api_token_id,
+            name: row.name,
+            role: role.map_err(|error: String| failed(sqlx::Error::Decode(error.into())))?,
+            organisation: row.organisation,
+            scopes: row.scopes,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+        })
+    });
+    listed.collect()
 }
 
 /// Whether a token is still good: it may have been revoked since it was found.

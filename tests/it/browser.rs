@@ -1,5 +1,6 @@
 //! Pages in a real browser, against the real server, with devices that measure meanwhile.
 
+mod admin;
 mod break_glass;
 mod patient;
 mod patient_page;

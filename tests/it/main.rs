@@ -7,6 +7,7 @@ mod answers;
 mod browser;
 mod client;
 mod committing;
+mod contacts;
 mod credentials;
 mod draining;
 mod dry_run;

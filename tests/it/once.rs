@@ -105,7 +105,9 @@ async fn invariant_4_every_message_ends_in_readings_or_among_the_rejected() {
             (own.clone(), upload(&[good(7)])[..40].to_vec(), 0, &["malformed"]),
             (watch.topic("omh"), b"{}".to_vec(), 0, &["unsupported"]),
             (watch.topic("fhir"), b"{}".to_vec(), 0, &["invalid_field"]),
-            (watch.topic("gatt/2a19"), vec![100], 0, &["unsupported"]),
+            (watch.topic("gatt/2a29"), vec![100], 0, &["unsupported"]),
+            (watch.topic("gatt/2a19"), vec![101], 0, &["implausible"]),
+            (watch.topic("gatt/2a19"), vec![100], 0, &[]),
             (watch.topic("gatt/2a37"), vec![0, 72], 0, &["no_time"]),
             ("elsewhere".to_owned(), upload(&[good(8)]), 0, &["not_authorized"]),
         ];

@@ -9,10 +9,30 @@ pub(crate) enum Action {
     ReadPatient,
     /// Puts patients into the record, changes who they are, and enrols them with teams.
     ManagePatients,
+    /// Puts patients into the care of a team, for whoever looks after its list.
+    EnrolPatients,
     /// Ends enrolments.
     EndEnrolments,
-    /// Registers, assigns and revokes devices.
+    /// Registers, assigns and revokes devices, and sees which there are.
     ManageDevices,
+    /// Reads which accounts there are, and which roles they hold.
+    ReadPeople,
+    /// Adds accounts, refuses them and takes them again, and gives first passwords.
+    ManagePeople,
+    /// Grants accounts roles, and ends roles.
+    GrantRoles,
+    /// Adds organisations, and sees which there are.
+    ManageOrganisations,
+    /// Adds tokens of programs and revokes them, and sees which there are.
+    ManageTokens,
+    /// Reads what administrators did.
+    ReadAdministration,
+    /// Reads which messages of devices were refused, and why; not what is in them.
+    ReadRejected,
+    /// Has refused messages tried once more.
+    ReplayRejected,
+    /// Reads how broker, lanes and database are.
+    ReadHealth,
     /// Reads notes.
     ReadNotes,
     /// Writes notes.
@@ -86,8 +106,18 @@ impl Action {
     pub(crate) const ALL: &[Action] = &[
         Action::FindPatients,
         Action::ManagePatients,
+        Action::EnrolPatients,
         Action::EndEnrolments,
         Action::ManageDevices,
+        Action::ReadPeople,
+        Action::ManagePeople,
+        Action::GrantRoles,
+        Action::ManageOrganisations,
+        Action::ManageTokens,
+        Action::ReadAdministration,
+        Action::ReadRejected,
+        Action::ReplayRejected,
+        Action::ReadHealth,
         Action::ReadNotes,
         Action::WriteNotes,
         Action::ReadTasks,
@@ -126,8 +156,19 @@ impl Action {
             Action::FindPatients => "find_patients",
             Action::ReadPatient => "read_patient",
             Action::ManagePatients => "manage_patients",
+            Action::EnrolPatients => "enrol_patients",
             Action::EndEnrolments => "end_enrolments",
             Action::ManageDevices => "manage_devices",
+            Action::ReadPeople => "read_people",
+            Action::ManagePeople => "manage_people",
+            // As the command line has it.
+            Action::GrantRoles => "grant_role",
+            Action::ManageOrganisations => "manage_organisations",
+            Action::ManageTokens => "manage_tokens",
+            Action::ReadAdministration => "read_administration",
+            Action::ReadRejected => "read_rejected",
+            Action::ReplayRejected => "replay_rejected",
+            Action::ReadHealth => "read_health",
             Action::ReadNotes => "read_notes",
             Action::WriteNotes => "write_notes",
             Action::ReadTasks => "read_tasks",
@@ -165,8 +206,16 @@ impl Action {
         let (resource, write) = match self {
             // Of each type of an export, its own scope is asked for too.
             Action::FindPatients | Action::ReadPatient | Action::Export => ("Patient", false),
-            Action::ManagePatients | Action::EndEnrolments => ("Patient", true),
+            Action::ManagePatients | Action::EnrolPatients | Action::EndEnrolments => ("Patient", true),
             Action::ManageDevices => ("Device", true),
+            Action::ReadPeople => ("Practitioner", false),
+            Action::ManagePeople => ("Practitioner", true),
+            Action::GrantRoles => ("PractitionerRole", true),
+            Action::ManageOrganisations => ("Organization", true),
+            Action::ReadAdministration => ("AuditEvent", false),
+            // A token that is for some resources alone makes none that is for more, and has to do with no messages.
+            Action::ManageTokens | Action::ReplayRejected => ("*", true),
+            Action::ReadRejected | Action::ReadHealth => ("*", false),
             Action::ReadNotes => ("DocumentReference", false),
             Action::WriteNotes => ("DocumentReference", true),
             Action::ReadTasks => ("Task", false),
@@ -209,6 +258,14 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "manage_patients" => (
             "put down or changed who you are and which team looks after you",
             "change who you are or which team looks after you",
+        ),
+        "enrol_patients" => (
+            "put you into the care of a team, or looked at who is",
+            "put you into the care of a team",
+        ),
+        "replay_rejected" => (
+            "had a message of your device tried once more",
+            "have a message of your device tried once more",
         ),
         "end_enrolments" => (
             "noted that a team no longer looks after you",

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
 use homeward_store::Error;
-use homeward_store::access::{act_as, basis_for};
+use homeward_store::access::{Role, act_as, basis_for};
 use homeward_store::audit::{self, AuditEntry};
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
@@ -60,6 +60,14 @@ impl Exchange {
     /// The name by which the record knows the caller.
     pub(crate) fn actor(&self) -> &str {
         &self.0.principal.name
+    }
+
+    /// The team whose patients and devices the caller looks after; `None`: those of all.
+    pub(crate) fn own_team(&self) -> Option<i64> {
+        let acts_as = &self.0.principal.acts_as;
+        acts_as
+            .organisation
+            .filter(|_| acts_as.role != Role::Administrator)
     }
 
     /// The time of the request.

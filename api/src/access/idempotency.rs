@@ -20,7 +20,7 @@ use super::Exchange;
 use crate::error::ApiError;
 use crate::routes::MAX_BODY_BYTES;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Says that the answer is that of an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

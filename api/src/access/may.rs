@@ -25,8 +25,20 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
     match action {
         // Whoever looks after people and devices has to find them.
         Action::FindPatients | Action::ReadPatient | Action::ReadDevices => role != PrivacyOfficer,
-        Action::ManagePatients | Action::ManageDevices => role == Administrator,
-        Action::EndEnrolments => matches!(role, Administrator | CareTeamLead),
+        Action::ManagePatients
+        | Action::ReadPeople
+        | Action::ManagePeople
+        | Action::GrantRoles
+        | Action::ManageOrganisations
+        | Action::ManageTokens
+        | Action::ReadRejected
+        | Action::ReplayRejected
+        | Action::ReadHealth => role == Administrator,
+        Action::EnrolPatients | Action::EndEnrolments | Action::ManageDevices => {
+            matches!(role, Administrator | CareTeamLead)
+        }
+        // Nobody administers unseen.
+        Action::ReadAdministration => matches!(role, Administrator | PrivacyOfficer),
         Action::ReadNotes
         | Action::ReadDeviceMetrics
         | Action::ReadProvenance
@@ -107,6 +119,16 @@ impl Principal {
         };
         scopes.iter().any(|scope| grants(scope, wanted))
     }
+}
+
+/// Whether a text is a SMART scope for resources, whatever it grants.
+pub(crate) fn is_scope(text: &str) -> bool {
+    let parts = text
+        .split_once('/')
+        .and_then(|(context, rest)| Some((context, rest.split_once('.')?)));
+    parts.is_some_and(|(context, (resource, access))| {
+        matches!(context, "user" | "system" | "patient") && !resource.is_empty() && !access.is_empty()
+    })
 }
 
 /// Whether a SMART scope, `user/Observation.rs` or `patient/*.read` or `system/*.*`, grants something.

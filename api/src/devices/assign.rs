@@ -8,6 +8,7 @@ use axum::Json;
 use chrono::{DateTime, SubsecRound, Utc};
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::admin::{assign_device, list_devices};
+use homeward_store::patients::find_device;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -32,11 +33,25 @@ pub(crate) async fn post(
     Body(Assignment { patient, from }): Body<Assignment>,
 ) -> Result<Json<Listed>, ApiError> {
     let device: DeviceId = path.value("device")?;
+    assign(&exchange, device, patient, from).await?;
+    let devices = list_devices(&mut *exchange.connection().await, patient).await?;
+    Ok(Json(Listed { patient, devices }))
+}
+
+/// Gives a device to a patient, in the caller's name. Whoever it measured until then sees that in their log too.
+pub(crate) async fn assign(
+    exchange: &Exchange,
+    device: DeviceId,
+    patient: PatientId,
+    from: Option<DateTime<Utc>>,
+) -> Result<(), ApiError> {
     let from = from.map_or(exchange.now(), |from| from.trunc_subsecs(6));
-    exchange.note_patients([patient]);
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    assign_device(&mut connection, device, patient, from).await?;
-    let devices = list_devices(&mut connection, patient).await?;
-    Ok(Json(Listed { patient, devices }))
+    let before = find_device(&mut connection, device, exchange.now()).await?;
+    let before = before
+        .filter(|before| before.current)
+        .map(|before| before.patient);
+    exchange.note_patients(before.into_iter().chain([patient]));
+    Ok(assign_device(&mut connection, device, patient, from).await?)
 }

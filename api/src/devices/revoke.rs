@@ -28,9 +28,15 @@ pub(crate) async fn post(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Revoked>, ApiError> {
     let device: DeviceId = path.value("device")?;
+    let revoked_at = revoke(&exchange, device).await?;
+    Ok(Json(Revoked { device, revoked_at }))
+}
+
+/// Lets a device in no more, in the caller's name. Answers when that was done first.
+pub(crate) async fn revoke(exchange: &Exchange, device: DeviceId) -> Result<DateTime<Utc>, ApiError> {
     let mut connection = exchange.connection().await;
     let revoked_at = revoke_device(&mut connection, device, exchange.now()).await?;
     let measured = find_device(&mut connection, device, exchange.now()).await?;
     exchange.note_patients(measured.map(|device| device.patient));
-    Ok(Json(Revoked { device, revoked_at }))
+    Ok(revoked_at)
 }

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::compress::unmask;
-use crate::access::CSRF_HEADER;
+use crate::access::{CSRF_HEADER, IDEMPOTENCY_KEY};
 use crate::error::ApiError;
 use crate::routes::MAX_BODY_BYTES;
 
@@ -35,6 +35,16 @@ impl Form {
         self.0.contains_key(name)
     }
 
+    /// One in which a field is filled in beforehand, if any is.
+    pub(crate) fn with(field: Option<(&str, String)>) -> Form {
+        Form(
+            field
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+        )
+    }
+
     /// One into which nothing was typed yet.
     pub(crate) fn empty() -> Form {
         Form(BTreeMap::new())
@@ -54,7 +64,8 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
-/// A form brings the session's token along as a field, since it cannot set a header: it is put where programs put it.
+/// A form brings the session's token along as a field, since it cannot set a header: it is put where programs put it. So
+/// is the key of a form whose answer is shown once: sent again, by a second click or to load the page anew, it does nothing.
 pub(crate) async fn form_token(request: Request, next: Next) -> Result<Response, ApiError> {
     let content_type = request
         .headers()
@@ -74,10 +85,13 @@ pub(crate) async fn form_token(request: Request, next: Next) -> Result<Response,
         .await
         .map_err(|_| ApiError::TooLong)?;
     let form = Form::parse(&bytes);
-    if let Ok(token) = HeaderValue::try_from(unmask(form.text("csrf_token")))
-        && !token.is_empty()
-    {
-        parts.headers.insert(CSRF_HEADER, token);
+    let token = unmask(form.text("csrf_token"));
+    for (header, value) in [(CSRF_HEADER, &*token), (IDEMPOTENCY_KEY, form.text("once"))] {
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !value.is_empty()
+        {
+            parts.headers.insert(header, value);
+        }
     }
     Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
 }

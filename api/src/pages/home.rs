@@ -18,7 +18,7 @@ pub(crate) async fn get(signed_in: SignedIn) -> Response {
         (Role::Patient, Some(patient)) => see(&format!("/patients/{patient}")),
         (Role::PrivacyOfficer, _) => see("/break-glass"),
         (Role::GpClinician | Role::GpManager, _) => see("/practice"),
-        (Role::Administrator, _) => see("/role"),
+        (Role::Administrator, _) => see("/admin"),
         _ => see("/worklist"),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use axum::http::StatusCode;
 
+use crate::access_log::capital;
 use crate::error::ApiError;
 
 /// What is wrong, field by field, in the order of the form. A page shows it by `problems` of `pages/fields.html`, and at
@@ -22,13 +23,9 @@ pub(crate) struct Problem {
 impl Problems {
     /// Notes that something is wrong with a field.
     pub(crate) fn note(&mut self, field: &str, text: impl Display) {
-        let mut text = text.to_string();
-        if let Some(first) = text.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
         self.0.push(Problem {
             field: field.to_owned(),
-            text,
+            text: capital(&text.to_string()),
         });
     }
 

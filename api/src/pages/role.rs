@@ -9,7 +9,7 @@ use homeward_store::accounts::{AccountRole, roles_of};
 
 use super::form::Form;
 use super::view::{Who, page, see};
-use crate::access_log::role_in_words;
+use crate::access_log::{capital, role_in_words};
 use crate::error::ApiError;
 use crate::routes::App;
 use crate::sign_in::{SignedIn, pick_role};
@@ -58,13 +58,12 @@ pub(crate) async fn post(
     Ok(response)
 }
 
-fn in_words(role: &AccountRole) -> String {
-    let mut words = role_in_words(role.role).to_owned();
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    match &role.organisation_name {
-        Some(organisation) => format!("{words}, {organisation}"),
-        None => words,
+/// A role with its place: `Care team lead, North`.
+pub(super) fn in_words(role: &AccountRole) -> String {
+    let words = capital(role_in_words(role.role));
+    match (&role.organisation_name, role.patient) {
+        (Some(organisation), _) => format!("{words}, {organisation}"),
+        (None, Some(patient)) => format!("{words} no. {patient}"),
+        (None, None) => words,
     }
 }

@@ -12,7 +12,7 @@ use crate::testing::{Answer, PASSWORD, TestApp, now};
 /// A browser that shows pages and sends forms.
 pub(super) struct Browser<'a> {
     pub(super) app: &'a TestApp,
-    cookie: String,
+    pub(super) cookie: String,
 }
 
 impl Browser<'_> {

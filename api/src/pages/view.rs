@@ -80,6 +80,8 @@ fn links(exchange: &Exchange) -> Vec<Link> {
             "Opened without a relationship",
             Action::ReviewBreakGlass,
         ),
+        ("/admin", "Administration", Action::ManageDevices),
+        ("/admin/log", "What administrators did", Action::ReviewBreakGlass),
     ];
     pages
         .into_iter()
@@ -91,7 +93,7 @@ fn links(exchange: &Exchange) -> Vec<Link> {
         .map(|(href, text, _)| Link {
             href: href.to_owned(),
             text,
-            current: exchange.path() == href,
+            current: exchange.path() == href || (href == "/admin" && exchange.path().starts_with("/admin/")),
         })
         .collect()
 }

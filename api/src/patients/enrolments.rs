@@ -41,6 +41,12 @@ pub(crate) async fn put(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Listed>, ApiError> {
     let (patient, team): (PatientId, i64) = (path.value("patient")?, path.value("team")?);
+    begin(&exchange, patient, team).await?;
+    listed(&exchange, patient).await
+}
+
+/// Enrols a patient with a team, in the caller's name.
+pub(crate) async fn begin(exchange: &Exchange, patient: PatientId, team: i64) -> Result<(), ApiError> {
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
     require_kind(&mut connection, "team", team, "care_team").await?;
@@ -52,8 +58,7 @@ pub(crate) async fn put(
         exchange.now(),
     )
     .await?;
-    drop(connection);
-    listed(&exchange, patient).await
+    Ok(())
 }
 
 pub(crate) async fn delete(
@@ -62,6 +67,16 @@ pub(crate) async fn delete(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Listed>, ApiError> {
     let (patient, team): (PatientId, i64) = (path.value("patient")?, path.value("team")?);
+    let enrolments = end(&exchange, patient, team).await?;
+    Ok(Json(Listed { patient, enrolments }))
+}
+
+/// Ends an enrolment, in the caller's name. Answers all of the patient's, this one ended.
+pub(crate) async fn end(
+    exchange: &Exchange,
+    patient: PatientId,
+    team: i64,
+) -> Result<Vec<Enrolment>, ApiError> {
     let acts_as = &exchange.principal().acts_as;
     if acts_as.role != Role::Administrator && acts_as.organisation != Some(team) {
         return Err(ApiError::Forbidden(
@@ -83,7 +98,7 @@ pub(crate) async fn delete(
             enrolment.ended_by = Some(exchange.actor().to_owned());
         }
     }
-    Ok(Json(Listed { patient, enrolments }))
+    Ok(enrolments)
 }
 
 async fn listed(exchange: &Exchange, patient: PatientId) -> Result<Json<Listed>, ApiError> {

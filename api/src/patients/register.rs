@@ -5,7 +5,7 @@
 //! after them. Answers 201 with the patient, and where that is; 409 where the number is in the record already.
 
 use chrono::NaiveDate;
-use homeward_record::NhsNumber;
+use homeward_record::{NhsNumber, PatientId};
 use homeward_store::admin::{NewPatient, add_patients};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -22,11 +22,11 @@ use crate::request::{Body, Query};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registered {
-    nhs_number: NhsNumber,
-    name: String,
-    born: NaiveDate,
-    practice: Option<i64>,
-    team: i64,
+    pub(crate) nhs_number: NhsNumber,
+    pub(crate) name: String,
+    pub(crate) born: NaiveDate,
+    pub(crate) practice: Option<i64>,
+    pub(crate) team: i64,
 }
 
 pub(crate) async fn post(
@@ -34,8 +34,17 @@ pub(crate) async fn post(
     Query(NoParameters {}): Query<NoParameters>,
     Body(registered): Body<Registered>,
 ) -> Result<Created<Tagged<Shown>>, ApiError> {
+    let patient = register(&exchange, &registered).await?;
+    Ok(Created {
+        location: Some(format!("/api/v1/patients/{patient}")),
+        body: show(&exchange, &mut *exchange.connection().await, patient).await?,
+    })
+}
+
+/// Puts a patient into the record, in the caller's name.
+pub(crate) async fn register(exchange: &Exchange, registered: &Registered) -> Result<PatientId, ApiError> {
     let name = text("name", &registered.name, NAME_LENGTH)?;
-    require_born(registered.born, &exchange)?;
+    require_born(registered.born, exchange)?;
     let mut connection = exchange.connection().await;
     require_kind(&mut connection, "team", registered.team, "care_team").await?;
     if let Some(practice) = registered.practice {
@@ -50,14 +59,11 @@ pub(crate) async fn post(
     };
     let patient = add_patients(&mut connection, &[new]).await?[0];
     exchange.note_patients([patient]);
-    Ok(Created {
-        location: Some(format!("/api/v1/patients/{patient}")),
-        body: show(&exchange, &mut connection, patient).await?,
-    })
+    Ok(patient)
 }
 
 /// Nobody is in the record who is not born yet.
-pub(super) fn require_born(born: NaiveDate, exchange: &Exchange) -> Result<(), ApiError> {
+pub(crate) fn require_born(born: NaiveDate, exchange: &Exchange) -> Result<(), ApiError> {
     // A day ahead of UTC, it may be tomorrow already.
     let tomorrow = exchange.now().date_naive().succ_opt();
     if tomorrow.is_some_and(|tomorrow| born > tomorrow) {

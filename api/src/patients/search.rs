@@ -51,12 +51,7 @@ pub(crate) async fn get(
         nhs_numbers: parameters
             .nhs_number
             .map(|number| vec![number.as_str().to_owned()]),
-        // Each word that is asked for begins a part of the name.
-        names: name
-            .iter()
-            .flat_map(|name| name.split_whitespace())
-            .map(|word| vec![word.to_owned()])
-            .collect(),
+        names: name.as_deref().map(words_of).unwrap_or_default(),
         after: parameters.after,
     };
     let limit = parameters.limit.unwrap_or_default();
@@ -67,4 +62,11 @@ pub(crate) async fn get(
         patients: people.into_iter().map(Patient::from).collect(),
         next,
     }))
+}
+
+/// The words of a name as a filter has them: each of them begins a part of the name.
+pub(crate) fn words_of(name: &str) -> Vec<Vec<String>> {
+    name.split_whitespace()
+        .map(|word| vec![word.to_owned()])
+        .collect()
 }

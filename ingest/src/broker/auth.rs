@@ -72,6 +72,7 @@ impl Doorkeeper {
             metrics::counter!("homeward_ingest_connects_refused_total").increment(1);
             return;
         }
+        connection.hear(self.shared.clock.now());
         // A revocation between the check and here found no connection to end.
         if self.directory.changes_seen() != seen && self.verdict(connection.device, secret).await.is_err() {
             self.link

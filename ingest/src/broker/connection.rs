@@ -1,11 +1,12 @@
 //! The connections of this process: what their tasks, the lanes and the watcher share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use homeward_record::DeviceId;
 use rumqttd::protocol::ConnectReturnCode;
 
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     dismissed: AtomicBool,
     /// Whether it counts among those of its device.
     admitted: AtomicBool,
+    /// When its device was last heard of, in microseconds of Unix time: 0 before it was admitted.
+    heard: AtomicI64,
 }
 
 /// What waits to be written to a device.
@@ -136,6 +139,17 @@ impl Connection {
         lock(&self.flight).waiting.len()
     }
 
+    /// Notes that the device, which has shown its credential, has said something.
+    pub(crate) fn hear(&self, now: DateTime<Utc>) {
+        self.heard.fetch_max(now.timestamp_micros(), Ordering::Relaxed);
+    }
+
+    /// When the device was last heard of on this connection.
+    pub(crate) fn heard(&self) -> Option<DateTime<Utc>> {
+        let micros = self.heard.load(Ordering::Relaxed);
+        DateTime::from_timestamp_micros(micros).filter(|_| micros > 0)
+    }
+
     /// Puts something into the outbox. Answers whether the connection must be woken for it.
     pub(crate) fn post(&self, control: Control) -> bool {
         if matches!(control, Control::Close(_)) && self.dismissed.swap(true, Ordering::AcqRel) {
@@ -232,6 +246,7 @@ impl Connections {
             woken: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
             admitted: AtomicBool::new(false),
+            heard: AtomicI64::new(0),
         });
         inner.slots[slot as usize] = Some(Arc::clone(&connection));
         Some(connection)

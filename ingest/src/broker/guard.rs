@@ -52,6 +52,9 @@ impl Drop for Guard {
             return;
         };
         session.publish_will(&self.shared);
+        if let Some(heard) = session.connection.heard() {
+            self.shared.contacts.note(session.connection.device, heard);
+        }
         self.shared.connections.close(&session.connection);
         metrics::gauge!("homeward_ingest_connections").decrement(1.0);
     }

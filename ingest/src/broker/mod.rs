@@ -27,6 +27,7 @@ pub(crate) use rumqttd::protocol::PubAckReason;
 pub(crate) use self::connection::Connection;
 pub(crate) use self::control::{Control, Downlink};
 pub(crate) use self::link::Link;
+pub(crate) use self::session::refusal;
 pub(crate) use self::shared::Shared;
 use crate::directory::Directory;
 use crate::limits::MAX_PACKET;
@@ -177,6 +178,11 @@ impl Broker {
         tasks.spawn(watch::watch_connections(
             Arc::clone(&self.shared),
             Arc::clone(&self.link),
+            stop.clone(),
+        ));
+        tasks.spawn(watch::watch_contacts(
+            Arc::clone(&self.shared),
+            Arc::clone(directory),
             stop.clone(),
         ));
         tasks.spawn(watch::watch_devices(

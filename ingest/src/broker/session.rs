@@ -93,6 +93,7 @@ impl Session {
             return Err(Error::InsufficientBytes(1));
         }
         let mut frame = stream.split_to(header.frame_length());
+        self.connection.hear(shared.clock.now());
         let within_rate = self.bucket.take(&shared.limits, Instant::now());
         if is_publish(header.byte1) {
             return Ok(self.publish(shared, header.byte1, header.fixed_header_len, frame, within_rate));
@@ -186,14 +187,7 @@ impl Session {
         payload: &[u8],
         packet: Option<u16>,
     ) -> Result<(), NoRoom> {
-        let device = self.connection.device;
-        let refused = if !owns(device, topic) {
-            Some(Reason::NotAuthorized)
-        } else if payload.len() > MAX_PAYLOAD {
-            Some(Reason::TooLarge)
-        } else {
-            None
-        };
+        let (device, now) = (self.connection.device, shared.clock.now());
         let share = shared.share_of_bytes(topic.len() + payload.len()).ok_or(NoRoom)?;
         let delivery = Delivery {
             device,
@@ -201,8 +195,9 @@ impl Session {
             topic: String::from_utf8_lossy(topic).into_owned(),
             // A copy: a slice would keep the connection's whole read buffer alive.
             payload: Bytes::copy_from_slice(payload),
-            received_at: shared.clock.now(),
-            refused,
+            received_at: now,
+            first_received_at: now,
+            refused: refusal(device, topic, payload),
             receipt: Receipt::Device {
                 connection: Arc::clone(&self.connection),
                 packet,
@@ -301,6 +296,17 @@ impl Session {
 
 /// There is no room for a message in the process.
 struct NoRoom;
+
+/// Why nothing of a message may be stored, where that is known before it is read.
+pub(crate) fn refusal(device: DeviceId, topic: &[u8], payload: &[u8]) -> Option<Reason> {
+    if !owns(device, topic) {
+        Some(Reason::NotAuthorized)
+    } else if payload.len() > MAX_PAYLOAD {
+        Some(Reason::TooLarge)
+    } else {
+        None
+    }
+}
 
 /// Whether a topic is one that the device publishes to.
 pub(super) fn owns(device: DeviceId, topic: &[u8]) -> bool {

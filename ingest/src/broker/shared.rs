@@ -5,6 +5,7 @@ use homeward_record::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::connection::Connections;
+use crate::contacts::Contacts;
 use crate::delivery::Delivery;
 use crate::limits::Limits;
 
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
     pub(crate) intake: mpsc::Sender<Delivery>,
+    pub(crate) contacts: Arc<Contacts>,
     bytes: Arc<Semaphore>,
     draining: AtomicBool,
 }
@@ -30,6 +32,7 @@ impl Shared {
             limits,
             clock,
             intake,
+            contacts: Arc::default(),
         }
     }
 

@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(50);
 const TICKS_A_SWEEP: u32 = 20;
 /// How often the record is asked for changes of devices when nothing announces one.
 const POLL: Duration = Duration::from_secs(2);
+/// How often it is written down when devices were last heard of: who asks wants to know of minutes.
+const CONTACTS_WRITTEN: Duration = Duration::from_secs(10);
 
 /// Keeps acknowledgements moving, and ends connections whose oldest message waits too long.
 pub(super) async fn watch_connections(shared: Arc<Shared>, link: Arc<Link>, stop: CancellationToken) {
@@ -36,12 +38,49 @@ pub(super) async fn watch_connections(shared: Arc<Shared>, link: Arc<Link>, stop
 }
 
 fn sweep(shared: &Shared, link: &Link, now: Instant) {
+    let mut longest = Duration::ZERO;
     for connection in shared.connections.all() {
-        let late = |since| now.saturating_duration_since(since) > shared.limits.acknowledge_within;
-        if connection.oldest_departure().is_some_and(late) {
+        let waits = connection
+            .oldest_departure()
+            .map(|since| now.saturating_duration_since(since));
+        longest = longest.max(waits.unwrap_or_default());
+        if waits.is_some_and(|waits| waits > shared.limits.acknowledge_within) {
             metrics::counter!("homeward_ingest_deadlines_passed_total").increment(1);
             tracing::info!(device_id = %connection.device, "a message waits too long: its connection is ended");
             link.close(&connection, DisconnectReasonCode::ServerBusy);
+        }
+    }
+    metrics::gauge!("homeward_ingest_waiting_messages").set(shared.connections.waiting() as f64);
+    metrics::gauge!("homeward_ingest_longest_wait_seconds").set(longest.as_secs_f64());
+}
+
+/// Writes down when devices were last heard of, every [`CONTACTS_WRITTEN`], and once more at the end.
+pub(super) async fn watch_contacts(shared: Arc<Shared>, directory: Arc<Directory>, stop: CancellationToken) {
+    let mut written = None;
+    loop {
+        let last = tokio::select! {
+            () = stop.cancelled() => true,
+            () = tokio::time::sleep(CONTACTS_WRITTEN) => false,
+        };
+        let heard = shared.connections.all();
+        let heard = heard.iter().filter_map(|c| Some((c.device, c.heard()?)));
+        let news = heard.filter(|(_, at)| written.is_none_or(|written| *at > written));
+        let now = shared.clock.now();
+        for (device, at) in news {
+            shared.contacts.note(device, at);
+        }
+        // What is heard meanwhile is news the next time.
+        written = Some(now);
+        let contacts = shared.contacts.take();
+        if let Err(error) = directory.note_contacts(&contacts).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not write down when devices were last heard of"
+            );
+            shared.contacts.put_back(contacts);
+        }
+        if last {
+            return;
         }
     }
 }

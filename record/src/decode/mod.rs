@@ -3,6 +3,7 @@
 //! A message is rejected whole only where it cannot be read at all; otherwise each reading stands for
 //! itself: what is right is kept, and what is wrong is named with its reason.
 
+mod battery;
 pub(crate) mod collect;
 mod gatt;
 pub(crate) mod json;
@@ -17,6 +18,7 @@ mod tests;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::battery::{BATTERY_LEVEL, battery_level};
 use self::collect::{Fault, quote, whole_microseconds};
 use self::json::Node;
 use crate::{PayloadKind, Reading, fhir};

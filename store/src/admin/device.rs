@@ -73,8 +73,9 @@ pub async fn add_devices(
     Ok(ids.into_iter().map(DeviceId).collect())
 }
 
-/// Ends the device's running assignment at `from`, if it has one, and begins that to `patient`. Readings
-/// that are stored already stay with the patient to whom they were given.
+/// Ends the device's running assignment at `from`, if it has one, and begins that to `patient`; one that runs to the same
+/// patient and began later begins at `from` instead. Readings that are stored already stay with the patient to whom they
+/// were given.
 pub async fn assign_device(
     connection: &mut PgConnection,
     device: DeviceId,
@@ -101,6 +102,13 @@ pub async fn assign_device(
     }
 
     let assignments = assignments_after(connection, device, from).await?;
+    if let [running] = assignments[..]
+        && running.until.is_none()
+        && running.patient == patient
+        && running.from >= from
+    {
+        return begin_earlier(connection, device, from).await;
+    }
     // Only an assignment that runs, and began earlier, can give way.
     let in_the_way = assignments
         .iter()
@@ -127,8 +135,35 @@ pub async fn assign_device(
     )
     .execute(connection)
     .await
-    .map_err(|source| Error::new("assign the device", source))?;
+    .map_err(not_assigned)?;
     Ok(())
+}
+
+/// Lets the running assignment of a device begin earlier.
+async fn begin_earlier(
+    connection: &mut PgConnection,
+    device: DeviceId,
+    from: DateTime<Utc>,
+) -> Result<(), AdminError> {
+    sqlx::query!(
+        "UPDATE device_assignment SET valid_during = tstzrange($2, NULL)
+         WHERE device_id = $1 AND upper_inf(valid_during)",
+        device.0,
+        from
+    )
+    .execute(connection)
+    .await
+    .map_err(not_assigned)?;
+    Ok(())
+}
+
+/// Periods that the caller may not see show only by being in the way.
+fn not_assigned(source: sqlx::Error) -> AdminError {
+    let constraint = source.as_database_error().and_then(|error| error.constraint());
+    match constraint == Some("a_device_measures_one_patient_at_a_time") {
+        true => AdminError::InUse,
+        false => Error::new("assign the device", source).into(),
+    }
 }
 
 /// The periods of a device that go on at an instant or begin later, by their beginnings.
@@ -207,7 +242,7 @@ pub async fn list_devices(
     .map_err(|source| Error::new("list the patient's devices", source).into())
 }
 
-fn unknown_device(device: DeviceId) -> AdminError {
+pub(super) fn unknown_device(device: DeviceId) -> AdminError {
     AdminError::Unknown {
         what: "device",
         id: device.0,

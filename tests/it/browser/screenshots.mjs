@@ -62,7 +62,22 @@ const PAGES = {
     'own-access-log': own('/access-log'),
   },
   privacy: { 'break-glass': at('/break-glass') },
-  admin: { admin: at('/admin') },
+  admin: {
+    admin: at('/admin'),
+    'admin-people': at('/admin/people'),
+    'admin-person': async (page, base) => {
+      await page.goto(`${base}/admin/people`);
+      await page.locator('main tbody a').first().click();
+    },
+    'admin-organisations': at('/admin/organisations'),
+    'admin-patients': at('/admin/patients'),
+    'admin-devices': at('/admin/devices'),
+    'admin-register-device': at('/admin/devices/new'),
+    'admin-tokens': at('/admin/tokens'),
+    'admin-refused': at('/admin/rejected'),
+    'admin-health': at('/admin/health'),
+    'admin-log': at('/admin/log'),
+  },
 };
 
 const { demo, base, passwords } = await startDemo();

@@ -1,0 +1,85 @@
+// An administrator adds a nurse, who signs in with the first password; organisations, tokens, health and the log.
+import { base, judge, rest, run, signIn, watch } from './browser.mjs';
+
+const [name, password] = rest;
+
+await run(async (page, say, browser) => {
+  const submit = (button) => page.getByRole('button', { name: button, exact: true }).click();
+  await signIn(page, name, password);
+  await page.getByRole('heading', { name: 'Administration' }).waitFor();
+  await judge(page, 'the overview of administration', say);
+
+  await page.getByRole('link', { name: 'Add a person' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Sam Field');
+  await page.getByLabel('Sign-in name').fill('sam field');
+  await submit('Add the person');
+  await page.getByRole('alert').getByRole('link').click();
+  await judge(page, 'adding a person wrongly', say);
+  const typed = await page.getByLabel('Name', { exact: true }).inputValue();
+  if (typed !== 'Sam Field') say(`what was typed is lost: ${typed}`);
+  await page.getByLabel('Sign-in name').fill('sam.field');
+  await submit('Add the person');
+  const first = await page.locator('[data-password]').innerText();
+  await judge(page, 'a first password', say);
+  await page.getByRole('link', { name: 'Go on to their roles' }).click();
+  await page.getByText('None yet').waitFor();
+  await page.getByLabel('Role').selectOption({ label: 'Care team' });
+  await submit('Grant the role');
+  await page.getByRole('alert').waitFor();
+  await judge(page, 'granting a role wrongly', say);
+  await page.getByLabel('Where').selectOption({ label: 'Community care team' });
+  await submit('Grant the role');
+  await page.getByText('Care team, Community care team').first().waitFor();
+  await judge(page, 'a person', say);
+
+  const nurse = watch(await (await browser.newContext()).newPage());
+  await signIn(nurse, 'sam.field', first);
+  await nurse.getByLabel('The password that you have').fill(first);
+  await nurse.getByLabel('A new one').fill('nine wooden horses');
+  await nurse.getByRole('button', { name: 'Choose it' }).click();
+  await nurse.getByLabel('Care team, Community care team').check();
+  await nurse.getByRole('button', { name: 'Continue' }).click();
+  await nurse.getByRole('heading', { name: 'Worklist' }).waitFor();
+  await page.getByRole('button', { name: 'Lock' }).click();
+  await page.getByText('cannot sign in at present').waitFor();
+  await judge(page, 'a person who is locked', say);
+  await nurse.reload();
+  await nurse.getByRole('heading', { name: 'Sign in' }).waitFor();
+
+  await page.getByRole('link', { name: 'People' }).click();
+  await page.getByRole('cell', { name: 'sam.field' }).waitFor();
+  await judge(page, 'people', say);
+  await page.goto(`${base}/admin/organisations`);
+  await page.getByLabel('Name', { exact: true }).fill('High Street Surgery');
+  await page.getByLabel('Kind').selectOption({ label: 'GP practice' });
+  await submit('Add the organisation');
+  await page.getByRole('cell', { name: 'High Street Surgery' }).waitFor();
+  await judge(page, 'organisations', say);
+
+  await page.goto(`${base}/admin/tokens`);
+  await page.getByText('No program has a token yet').waitFor();
+  await judge(page, 'no tokens', say);
+  await page.getByRole('link', { name: 'Make a token' }).click();
+  await page.getByLabel('Which program it is for').fill('Laboratory');
+  await page.getByLabel('Scopes').fill('Observation');
+  await submit('Make the token');
+  await page.getByRole('alert').waitFor();
+  await judge(page, 'making a token wrongly', say);
+  await page.getByLabel('Scopes').fill('user/Observation.read');
+  await page.getByLabel('Where').selectOption({ label: 'High Street Surgery' });
+  await submit('Make the token');
+  await page.locator('[data-token]').waitFor();
+  await judge(page, 'a token', say);
+  await page.getByRole('link', { name: 'Go on to the tokens' }).click();
+  await judge(page, 'tokens', say);
+  await page.getByRole('button', { name: /Revoke/ }).click();
+  await page.getByText('Revoked').waitFor();
+
+  await page.goto(`${base}/admin/health`);
+  await page.getByRole('heading', { name: 'The broker' }).waitFor();
+  await judge(page, 'health', say);
+  await page.goto(`${base}/admin/log`);
+  await page.getByText('Made token').waitFor();
+  await page.getByText('Added Sam Field').waitFor();
+  await judge(page, 'what was done', say);
+});
