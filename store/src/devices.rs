@@ -148,3 +148,27 @@ pub async fn note_contacts(connection: &mut PgConnection, contacts: &[Contact]) 
     .map_err(|source| Error::new("note when devices were last heard of", source))?;
     Ok(())
 }
+
+/// When each of some devices was last heard of; those that never were are left out.
+pub async fn contacts_of(
+    connection: &mut PgConnection,
+    devices: &[DeviceId],
+) -> Result<HashMap<DeviceId, Contact>, Error> {
+    let rows = sqlx::query!(
+        "SELECT device_id, last_at, battery_percent, battery_at FROM device_contact WHERE device_id = ANY ($1)",
+        &devices.iter().map(|device| device.0).collect::<Vec<_>>()
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("look up when devices were last heard of", source))?;
+    let contacts = rows.into_iter().map(|row| {
+        let device = DeviceId(row.device_id);
+        let contact = Contact {
+            device,
+            last_at: row.last_at,
+            battery: row.battery_percent.zip(row.battery_at),
+        };
+        (device, contact)
+    });
+    Ok(contacts.collect())
+}

@@ -62,7 +62,7 @@ pub(super) struct Row {
 const SILENT_AFTER_HOURS: i64 = 36;
 
 /// Below this a battery wants to be charged, in percent.
-const LOW_BATTERY: i16 = 20;
+pub(in crate::pages) const LOW_BATTERY: i16 = 20;
 
 impl Row {
     pub(super) fn of(device: OfStock, now: DateTime<Utc>) -> Row {

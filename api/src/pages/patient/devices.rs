@@ -1,26 +1,23 @@
-//! `GET /patients/{patient}/devices`: what measures a patient, or has: since when, and when it was last heard of.
-//! Patients see [`own::devices`].
+//! `GET /patients/{patient}/devices`: what measures a patient, or has: since when, when it was last heard of, and how its
+//! battery is. Patients see [`own::devices`].
 
 use std::collections::HashMap;
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::access::Role;
 use homeward_store::admin::{ListedDevice, list_devices};
-use homeward_store::devices::last_heard_of;
+use homeward_store::devices::{Contact, contacts_of};
 
 use super::head::Head;
-use crate::access::Exchange;
+use crate::access::{Action, Exchange};
 use crate::error::ApiError;
+use crate::pages::admin::devices::LOW_BATTERY;
 use crate::pages::own::devices::kind_in_words;
 use crate::pages::{Moment, Who, own, page};
 use crate::request::Path;
-
-/// How far back readings are looked for.
-const LOOKED_BACK: TimeDelta = TimeDelta::days(30);
 
 #[derive(Template)]
 #[template(path = "pages/patient/devices.html")]
@@ -29,13 +26,16 @@ struct Shown {
     head: Head,
     /// The present ones first.
     devices: Vec<DeviceShown>,
+    /// Whether the reader registers, assigns and revokes devices.
+    may_manage: bool,
 }
 
 struct DeviceShown {
     id: i64,
     kind: String,
-    /// When a reading of it last arrived.
-    heard: Option<Moment>,
+    last_contact: Option<Moment>,
+    /// How full its battery was, in percent, whether that is little, and when it said so.
+    battery: Option<(i16, bool, Moment)>,
     from: Moment,
     until: Option<Moment>,
     revoked: Option<Moment>,
@@ -49,26 +49,30 @@ pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiE
     }
     let head = Head::of(&exchange, patient).await?;
     let mut connection = exchange.connection().await;
-    let heard = last_heard_of(&mut connection, patient, exchange.now() - LOOKED_BACK).await?;
     let found = list_devices(&mut connection, patient).await?;
+    let ids: Vec<DeviceId> = found.iter().map(|device| DeviceId(device.device_id)).collect();
+    let contacts = contacts_of(&mut connection, &ids).await?;
     drop(connection);
-    let shown = |device: ListedDevice| shown(device, &heard);
+    let shown = |device: ListedDevice| shown(device, &contacts);
     let mut devices: Vec<DeviceShown> = found.into_iter().rev().map(shown).collect();
     devices.sort_by_key(|device| !device.current);
     let template = Shown {
         who: Who::of(&exchange),
+        may_manage: exchange.includes(Action::ManageDevices) && !head.break_glass,
         head,
         devices,
     };
     Ok(page(StatusCode::OK, &template))
 }
 
-fn shown(device: ListedDevice, heard: &HashMap<DeviceId, DateTime<Utc>>) -> DeviceShown {
-    let heard = heard.get(&DeviceId(device.device_id));
+fn shown(device: ListedDevice, contacts: &HashMap<DeviceId, Contact>) -> DeviceShown {
+    let contact = contacts.get(&DeviceId(device.device_id));
+    let battery = contact.and_then(|contact| contact.battery);
     DeviceShown {
         id: device.device_id,
         kind: kind_in_words(&device.kind),
-        heard: heard.copied().map(Moment::short),
+        last_contact: contact.map(|contact| Moment::short(contact.last_at)),
+        battery: battery.map(|(percent, at)| (percent, percent < LOW_BATTERY, Moment::short(at))),
         from: Moment::new(device.from),
         current: device.until.is_none() && device.revoked_at.is_none(),
         until: device.until.map(Moment::new),

@@ -54,7 +54,7 @@ async fn measure(app: &TestApp, patient: PatientId) -> DeviceId {
 async fn an_overview_begins_with_what_is_open_and_shows_what_is_measured() {
     let (app, patient) = on("diabetes-type-1").await;
     measure(&app, patient).await;
-    judge(&app, patient, &[("11:58", 2.6)]).await;
+    judge(&app, patient, &[("12:01", 2.6)]).await;
     let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
     let page = nurse.get("/patients/1001").await;
     shows(
@@ -534,5 +534,38 @@ async fn a_rule_is_taken_out_and_put_back_and_a_programme_begun() {
     assert_eq!(
         nurse.get("/patients/1001/care-plan/rules/nothing").await.status,
         404
+    );
+}
+
+#[tokio::test]
+async fn a_device_says_when_it_was_last_heard_of_and_how_its_battery_is() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let device = app.add_device(patient).await;
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    shows(
+        &nurse.get("/patients/1001/devices").await,
+        &["Blood pressure cuff no. 10001", "Not known", "It still does"],
+    );
+    sqlx::query("INSERT INTO device_contact VALUES ($1, $2, 12, $2)")
+        .bind(device.0)
+        .bind(now() - TimeDelta::minutes(5))
+        .execute(app.pool())
+        .await
+        .unwrap();
+    let page = nurse.get("/patients/1001/devices").await;
+    shows(
+        &page,
+        &[
+            "22 Nov, 11:55",
+            "12 % <strong class=\"nhsuk-tag nhsuk-tag--orange\">Low</strong>",
+        ],
+    );
+    assert!(!page.body.contains("/admin/devices"), "{}", page.body);
+    // Whoever looks after devices is led to where that is done.
+    let lead = of_team(&app, "ola", Role::CareTeamLead).await;
+    shows(
+        &lead.get("/patients/1001/devices").await,
+        &["/admin/devices/10001", "/admin/devices/new?patient=1001"],
     );
 }
