@@ -172,7 +172,7 @@ async fn a_goal_is_set_as_one_types_it_and_given_up() {
         &["You have taken 2,600 steps so far this week", "Set a goal"],
     );
     let csrf = token(&page).to_owned();
-    for (typed, wrong) in [("lots", "type a whole number"), ("10", "1,000 to 350,000")] {
+    for (typed, wrong) in [("lots", "Type a whole number"), ("10", "1,000 to 350,000")] {
         let form = format!("csrf_token={csrf}&steps_a_week={typed}");
         let refused = own.post("/patients/1001/goal", &form).await;
         assert_eq!(refused.status, 422);
