@@ -47,6 +47,10 @@ await run(async (page, say, browser) => {
   await nurse.getByRole('heading', { name: 'Sign in' }).waitFor();
 
   await page.getByRole('link', { name: 'People' }).click();
+  await page.getByRole('link', { name: 'Alex Office' }).click();
+  await page.getByText('This is your own account').waitFor();
+  await judge(page, 'the own account', say);
+  await page.goBack();
   await page.getByRole('cell', { name: 'sam.field' }).waitFor();
   await judge(page, 'people', say);
   await page.goto(`${base}/admin/organisations`);

@@ -51,6 +51,8 @@ await run(async (page, say, browser) => {
   await please('publish what was measured yesterday');
   const office = watch(await (await browser.newContext()).newPage());
   await signIn(office, admin, password);
+  await office.getByRole('link', { name: 'One message of a device was refused' }).waitFor();
+  await judge(office, 'what needs an administrator', say);
   await office.getByRole('link', { name: 'One message of a device was refused' }).click();
   await office.getByRole('listitem').getByText('The device was with nobody').waitFor();
   await judge(office, 'refused messages', say);
@@ -61,6 +63,7 @@ await run(async (page, say, browser) => {
   await office.goto(`${base}/admin/rejected`);
   await office.getByRole('button', { name: /Try once more/ }).click();
   await office.getByText('1 message is in the record now').waitFor();
+  await office.getByText('Nothing is missing').waitFor();
   await judge(office, 'refused messages that are in the record', say);
   await office.goto(`${base}/admin/rejected?all=true`);
   await office.getByText('Nothing any more').waitFor();

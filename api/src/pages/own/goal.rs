@@ -2,7 +2,6 @@
 //! `POST` sets the goal, `POST …/goal/stop` ends it. It encourages, and never scolds.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_alerts::count_in_words;
 use homeward_record::PatientId;
@@ -14,6 +13,7 @@ use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::pages::chart::Chart;
 use crate::pages::patient::head::Head;
+use crate::pages::problems::Problems;
 use crate::pages::view::see;
 use crate::pages::{Form, Who, page};
 use crate::request::Path;
@@ -22,6 +22,9 @@ use crate::step_goal::{StepWeek, view};
 
 /// What is suggested to whoever has no goal, 4,000 steps a day: this product's choice of a beginning, which everybody may change.
 const SUGGESTED_A_WEEK: i32 = 28_000;
+
+/// The one field of the form.
+const FIELD: &str = "steps_a_week";
 
 #[derive(Template)]
 #[template(path = "pages/own/goal.html")]
@@ -38,7 +41,7 @@ struct Page {
     earlier: Vec<Week>,
     /// What was typed, or stands there to begin with.
     typed: String,
-    wrong: Option<String>,
+    problems: Problems,
 }
 
 /// A week that is over.
@@ -55,32 +58,29 @@ pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiE
     if let Some(elsewhere) = not_a_patient(&exchange, patient) {
         return Ok(elsewhere);
     }
-    show(&exchange, patient, StatusCode::OK, None).await
+    show(&exchange, patient, None, Problems::default()).await
 }
 
 pub(crate) async fn post(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let typed = form.text("steps_a_week");
+    let typed = form.text(FIELD);
     // As people write numbers: 35,000 or 35 000.
     let digits: String = typed
         .chars()
         .filter(|letter| *letter != ',' && !letter.is_whitespace())
         .collect();
-    let wanted: Option<i32> = digits.parse().ok();
-    let set = match wanted {
-        Some(steps) => set(&exchange, patient, Some(steps)).await,
-        None => Err(ApiError::parameter(
-            "steps_a_week",
-            "type a whole number of steps",
-        )),
-    };
-    match set {
-        Ok(()) => Ok(see(&format!("/patients/{patient}/goal"))),
-        Err(error @ ApiError::Parameter { .. }) => {
-            let wrong = (typed.to_owned(), error.to_string());
-            show(&exchange, patient, StatusCode::UNPROCESSABLE_ENTITY, Some(wrong)).await
+    let mut problems = Problems::default();
+    match digits.parse() {
+        Ok(steps) => {
+            if let Err(error) = set(&exchange, patient, Some(steps)).await {
+                problems.refused(FIELD, error)?;
+            }
         }
-        Err(error) => Err(error),
+        Err(_) => problems.note(FIELD, "type a whole number of steps"),
+    }
+    match problems.is_empty() {
+        true => Ok(see(&format!("/patients/{patient}/goal"))),
+        false => show(&exchange, patient, Some(typed), problems).await,
     }
 }
 
@@ -91,22 +91,20 @@ pub(crate) async fn stop(exchange: Exchange, path: Path) -> Result<Response, Api
     Ok(see(&format!("/patients/{patient}/goal")))
 }
 
-/// The page; `wrong` is what was typed and what is wrong with it.
+/// The page, with what was typed and what is wrong with it.
 async fn show(
     exchange: &Exchange,
     patient: PatientId,
-    status: StatusCode,
-    wrong: Option<(String, String)>,
+    typed: Option<&str>,
+    problems: Problems,
 ) -> Result<Response, ApiError> {
     let head = Head::of(exchange, patient).await?;
     let voice = Voice::of(exchange, patient);
     let seen = view(&mut *exchange.connection().await, patient, exchange.now()).await?;
     let week = &seen.this_week;
     let goal = seen.goal.as_ref().and_then(|goal| goal.steps_a_week);
-    let (typed, wrong) = match wrong {
-        Some((typed, wrong)) => (typed, Some(wrong)),
-        None => (steps_in_words(goal.unwrap_or(SUGGESTED_A_WEEK).into()), None),
-    };
+    let usual = || steps_in_words(goal.unwrap_or(SUGGESTED_A_WEEK).into());
+    let status = problems.status();
     let earlier = seen.earlier_weeks.iter().filter(|week| week.steps > 0);
     let template = Page {
         head,
@@ -117,8 +115,8 @@ async fn show(
         percent: goal.map(|goal| (100 * week.steps / i64::from(goal)).min(100)),
         chart: chart(week),
         earlier: earlier.map(earlier_week).collect(),
-        typed,
-        wrong,
+        typed: typed.map_or_else(usual, str::to_owned),
+        problems,
     };
     Ok(page(status, &template))
 }

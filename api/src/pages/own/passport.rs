@@ -19,6 +19,7 @@ use super::voice::Voice;
 use crate::access::{Exchange, ShownOnce};
 use crate::error::ApiError;
 use crate::pages::patient::head::Head;
+use crate::pages::problems::Problems;
 use crate::pages::view::see;
 use crate::pages::{Form, Moment, Who, page};
 use crate::passport_shares::revoke::revoke;
@@ -47,7 +48,7 @@ struct Page {
     most_wrong_codes: i32,
     hours: [(u16, &'static str); 4],
     typed: Typed,
-    wrong: Option<Wrong>,
+    problems: Problems,
 }
 
 /// A share with who has tried it.
@@ -73,12 +74,6 @@ struct Typed {
     hours: u16,
 }
 
-/// What is wrong, and with which field.
-struct Wrong {
-    field: &'static str,
-    text: String,
-}
-
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -102,19 +97,20 @@ pub(crate) async fn get(
         hours: USUAL_HOURS,
     };
     let revoked = parameters.revoked == Some(true);
-    show(&exchange, patient, (StatusCode::OK, revoked), (typed, None)).await
+    show(&exchange, patient, revoked, (typed, Problems::default())).await
 }
 
 async fn show(
     exchange: &Exchange,
     patient: PatientId,
-    (status, revoked): (StatusCode, bool),
-    (typed, wrong): (Typed, Option<Wrong>),
+    revoked: bool,
+    (typed, problems): (Typed, Problems),
 ) -> Result<Response, ApiError> {
     let head = Head::of(exchange, patient).await?;
     let mut connection = exchange.connection().await;
     let shares = list(&mut connection, patient, exchange.now()).await?;
     let (open, over): (Vec<Tried>, Vec<Tried>) = shares.into_iter().partition(|one| one.share.open);
+    let status = problems.status();
     let template = Page {
         head,
         who: Who::of(exchange),
@@ -126,7 +122,7 @@ async fn show(
         most_wrong_codes: MOST_WRONG_CODES,
         hours: HOURS,
         typed,
-        wrong,
+        problems,
     };
     Ok(page(status, &template))
 }
@@ -181,57 +177,39 @@ pub(crate) async fn post(
         hours: Some(hours),
         made_for: Some(made_for.clone()),
     };
-    let outcome = match made_for.is_empty() {
-        true => Err(Wrong {
-            field: "made_for",
-            text: "Type who it is for".to_owned(),
-        }),
-        false => made(&app, &exchange, patient, &asked).await?,
-    };
-    match outcome {
-        Ok(made) => {
-            let once = Once {
-                head: Head::of(&exchange, patient).await?,
-                who: Who::of(&exchange),
-                made_for,
-                link: made.link,
-                code: made.code,
-                qr_svg: image(&made.qr_svg),
-                expires_at: Moment::new(made.expires_at),
-                most_wrong_codes: MOST_WRONG_CODES,
-            };
-            Ok(ShownOnce(page(StatusCode::CREATED, &once)).into_response())
-        }
-        Err(wrong) => {
-            let typed = Typed { made_for, hours };
-            let status = (StatusCode::UNPROCESSABLE_ENTITY, false);
-            show(&exchange, patient, status, (typed, Some(wrong))).await
+    let mut problems = Problems::default();
+    if made_for.is_empty() {
+        problems.note("made_for", "type who it is for");
+    }
+    if !HOURS.iter().any(|(known, _)| *known == hours) {
+        problems.note("hours", "choose for how long");
+    }
+    if problems.is_empty() {
+        match make(&app, &exchange, patient, &asked).await {
+            Ok(made) => return show_once(&exchange, patient, made_for, made).await,
+            Err(error) => problems.refused("made_for", error)?,
         }
     }
+    show(&exchange, patient, false, (Typed { made_for, hours }, problems)).await
 }
 
-/// Shares a summary; or what is wrong with the form.
-async fn made(
-    app: &App,
+async fn show_once(
     exchange: &Exchange,
     patient: PatientId,
-    asked: &Asked,
-) -> Result<Result<Made, Wrong>, ApiError> {
-    match make(app, exchange, patient, asked).await {
-        Ok(made) => Ok(Ok(made)),
-        Err(error @ (ApiError::Parameter { .. } | ApiError::Conflict(_))) => {
-            let field = match &error {
-                ApiError::Parameter { parameter, .. } if parameter == "hours" => "hours",
-                _ => "made_for",
-            };
-            let text = match field {
-                "hours" => "Choose for how long".to_owned(),
-                _ => error.to_string(),
-            };
-            Ok(Err(Wrong { field, text }))
-        }
-        Err(error) => Err(error),
-    }
+    made_for: String,
+    made: Made,
+) -> Result<Response, ApiError> {
+    let once = Once {
+        head: Head::of(exchange, patient).await?,
+        who: Who::of(exchange),
+        made_for,
+        link: made.link,
+        code: made.code,
+        qr_svg: image(&made.qr_svg),
+        expires_at: Moment::new(made.expires_at),
+        most_wrong_codes: MOST_WRONG_CODES,
+    };
+    Ok(ShownOnce(page(StatusCode::CREATED, &once)).into_response())
 }
 
 /// The image as a part of a page, with its name: what stands before the element is for files.
