@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::{DeviceId, Metric, PatientId};
+use homeward_record::{DeviceId, PatientId};
 use sqlx::PgConnection;
 
 use crate::Error;
@@ -85,28 +85,6 @@ pub async fn load(
         }
     }
     Ok(devices)
-}
-
-/// When readings of a patient last arrived from each device that measured some since a time.
-pub async fn last_heard_of(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    since: DateTime<Utc>,
-) -> Result<HashMap<DeviceId, DateTime<Utc>>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT device_id AS "device_id!", max(received_at) AS "heard_at!" FROM reading
-           WHERE patient_id = $1 AND metric = ANY ($2) AND time >= $3 GROUP BY device_id"#,
-        patient.0,
-        &Metric::ALL.map(Metric::code)[..],
-        since
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(|source| Error::new("look up when devices were last heard of", source))?;
-    let heard = rows
-        .into_iter()
-        .map(|row| (DeviceId(row.device_id), row.heard_at));
-    Ok(heard.collect())
 }
 
 /// What is known of a device's last contact.

@@ -8,17 +8,15 @@ use axum::response::Response;
 use chrono::TimeDelta;
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::admin::{ListedDevice, list_devices};
-use homeward_store::devices::last_heard_of;
+use homeward_store::devices::contacts_of;
 
 use super::voice::Voice;
 use crate::access::Exchange;
 use crate::error::ApiError;
+use crate::pages::admin::devices::LOW_BATTERY;
 use crate::pages::moment::ZONE;
 use crate::pages::patient::head::Head;
 use crate::pages::{Moment, Who, page};
-
-/// How far back readings are looked for: what has been silent for longer is said to be so.
-const LOOKED_BACK: TimeDelta = TimeDelta::days(30);
 
 /// A device that has not been heard of for so long is told of: each of those that are given out measures more often.
 /// This product's choice.
@@ -35,7 +33,6 @@ struct Page {
     voice: Voice,
     current: Vec<Device>,
     former: Vec<Device>,
-    days_looked_back: i64,
 }
 
 struct Device {
@@ -45,6 +42,8 @@ struct Device {
     from: String,
     until: Option<String>,
     heard: Option<Moment>,
+    /// How full its battery is, in percent, and whether that is little; as far as it says so.
+    battery: Option<(i16, bool)>,
     quiet: bool,
     revoked: Option<Moment>,
 }
@@ -54,7 +53,6 @@ pub(in crate::pages) async fn show(exchange: &Exchange, patient: PatientId) -> R
     let head = Head::of(exchange, patient).await?;
     let now = exchange.now();
     let mut connection = exchange.connection().await;
-    let heard = last_heard_of(&mut connection, patient, now - LOOKED_BACK).await?;
     // Of several periods the last one tells how it stands.
     let mut last: BTreeMap<i64, ListedDevice> = BTreeMap::new();
     for device in list_devices(&mut connection, patient).await? {
@@ -63,8 +61,15 @@ pub(in crate::pages) async fn show(exchange: &Exchange, patient: PatientId) -> R
     let measures =
         |device: &ListedDevice| device.until.is_none_or(|until| until > now) && device.revoked_at.is_none();
     let (current, former): (Vec<_>, Vec<_>) = last.into_values().partition(measures);
+    // What a device does that measures somebody else by now is not told.
+    let ids: Vec<DeviceId> = current.iter().map(|device| DeviceId(device.device_id)).collect();
+    let contacts = contacts_of(&mut connection, &ids).await?;
     let device = |device: ListedDevice| {
-        let heard = heard.get(&DeviceId(device.device_id)).copied();
+        let contact = contacts.get(&DeviceId(device.device_id));
+        let heard = contact.map(|contact| contact.last_at);
+        let battery = contact
+            .and_then(|contact| contact.battery)
+            .map(|(percent, _)| percent);
         let day = |at| ZONE.date(at).format("%-d %B %Y").to_string();
         Device {
             id: device.device_id,
@@ -72,6 +77,7 @@ pub(in crate::pages) async fn show(exchange: &Exchange, patient: PatientId) -> R
             from: day(device.from),
             until: device.until.map(day),
             heard: heard.map(Moment::new),
+            battery: battery.map(|percent| (percent, percent < LOW_BATTERY)),
             quiet: device.kind != MANUAL && heard.is_none_or(|heard| heard < now - QUIET),
             revoked: device.revoked_at.map(Moment::new),
         }
@@ -82,7 +88,6 @@ pub(in crate::pages) async fn show(exchange: &Exchange, patient: PatientId) -> R
         voice: Voice::of(exchange, patient),
         current: current.into_iter().map(device).collect(),
         former: former.into_iter().map(device).collect(),
-        days_looked_back: LOOKED_BACK.num_days(),
     };
     Ok(page(StatusCode::OK, &template))
 }

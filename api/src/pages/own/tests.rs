@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use homeward_record::{Metric, PatientId};
 use homeward_store::access::{Role, default_team};
 use homeward_store::admin::{add_organisation, add_proxy};
+use homeward_store::devices::{Contact, note_contacts};
 use serde_json::json;
 
 use crate::pages::tests::{Browser, signed_in};
@@ -213,12 +214,14 @@ async fn devices_are_told_with_when_they_were_last_heard_of() {
     );
     let device = app.add_device(patient).await;
     app.add_device(patient).await;
-    app.store(
-        patient,
+    let contact = Contact {
         device,
-        &[(Metric::Systolic, now() - TimeDelta::hours(1), 130.0)],
-    )
-    .await;
+        last_at: now() - TimeDelta::hours(1),
+        battery: Some((12, now())),
+    };
+    note_contacts(&mut *app.connection().await, &[contact])
+        .await
+        .unwrap();
     sqlx::query("UPDATE device SET revoked_at = $1 WHERE device_id = 10002")
         .bind(now())
         .execute(app.pool())
@@ -230,6 +233,7 @@ async fn devices_are_told_with_when_they_were_last_heard_of() {
         &[
             "Blood pressure cuff",
             "22 November 2026, 11:00",
+            "12 %: please charge it",
             "1 November 2026",
             "Blocked on",
         ],
