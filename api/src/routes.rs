@@ -227,6 +227,7 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::post("/worklist/{alert}/acknowledge", WorkOnAlerts, pages::alert::acknowledge),
         Route::post("/worklist/{alert}/close", WorkOnAlerts, pages::alert::close),
         Route::get("/patients/{patient}", ReadReadings, pages::patient::show::get),
+        Route::get("/patients/{patient}/review", ReadReadings, pages::patient::review::get),
         Route::post("/patients/{patient}/notes", WriteNotes, pages::patient::notes::post),
         Route::get("/patients/{patient}/alerts", ReadAlerts, pages::patient::alerts::get),
         Route::get("/patients/{patient}/news2", ReadReadings, pages::patient::news2::get),

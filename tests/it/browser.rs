@@ -4,6 +4,7 @@ mod admin;
 mod break_glass;
 mod patient;
 mod patient_page;
+mod practice;
 mod shared_summary;
 mod worklist;
 

@@ -48,11 +48,6 @@ pub(crate) enum Shape {
     /// The lower and the upper edge of an area around a line; the two are next to each other.
     Low,
     High,
-    /// The same of an area within that area.
-    InnerLow,
-    InnerHigh,
-    /// In the table alone.
-    Hidden,
 }
 
 impl Shape {
@@ -63,9 +58,6 @@ impl Shape {
             Shape::Bars => "bars",
             Shape::Low => "low",
             Shape::High => "high",
-            Shape::InnerLow => "inner-low",
-            Shape::InnerHigh => "inner-high",
-            Shape::Hidden => "hidden",
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod news2;
 pub(crate) mod notes;
 mod range;
 pub(crate) mod readings;
+pub(crate) mod review;
 pub(crate) mod show;
 mod timeline;
 mod trends;

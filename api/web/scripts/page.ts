@@ -30,3 +30,9 @@ new MutationObserver((changes) => {
     for (const node of change.addedNodes) if (node instanceof HTMLElement) localise(node);
   }
 }).observe(document.body, { childList: true, subtree: true });
+
+// What only works with scripts is there only with scripts.
+for (const button of document.querySelectorAll<HTMLButtonElement>('[data-print]')) {
+  button.hidden = false;
+  button.addEventListener('click', () => window.print());
+}

@@ -81,6 +81,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/worklist/{alert}/acknowledge", ".MLC...I"),
     ("POST", "/worklist/{alert}/close", ".MLC...I"),
     ("GET", "/patients/{patient}", "PMLCG..I"),
+    ("GET", "/patients/{patient}/review", "PMLCG..I"),
     ("POST", "/patients/{patient}/notes", ".MLC...I"),
     ("GET", "/patients/{patient}/news2", "PMLCG..I"),
     ("GET", "/patients/{patient}/readings", "PMLCG..I"),

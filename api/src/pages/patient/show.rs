@@ -41,7 +41,7 @@ use crate::series::latest_readings;
 const MOST_ALERTS: i64 = 200;
 
 /// Over how long courses of blood pressure are looked for, at least: four, one after the other.
-const COURSES: TimeDelta = TimeDelta::days(28);
+pub(super) const COURSES: TimeDelta = TimeDelta::days(28);
 
 /// Readings of glucose within the two weeks of a profile from which it is shown: one an hour. With fewer, as a meter has
 /// them, the readings themselves say more.
@@ -169,7 +169,8 @@ fn lasts(episode: &Episode) -> bool {
     )
 }
 
-fn report((summary, samples): &(Summary, Vec<Sample>)) -> Option<GlucoseReport<'_>> {
+/// The report of glucose, if there are enough readings.
+pub(super) fn report((summary, samples): &(Summary, Vec<Sample>)) -> Option<GlucoseReport<'_>> {
     let enough = summary.figures.readings >= LEAST_OF_A_PROFILE;
     enough.then(|| GlucoseReport::of(summary, samples))
 }

@@ -9,8 +9,7 @@ interface Palette {
   // Series are told apart by dashes and symbols too.
   lines: string[];
   bars: string;
-  wide: string;
-  narrow: string;
+  area: string;
 }
 
 const LIGHT: Palette = {
@@ -19,8 +18,7 @@ const LIGHT: Palette = {
   target: '#e6f4ec',
   lines: ['#005eb8', '#7c2855', '#330072'],
   bars: '#aeb7bd',
-  wide: '#c6dcf1',
-  narrow: '#9cc4ea',
+  area: '#c3dbf2',
 };
 const STRONG: Palette = {
   ...LIGHT,
@@ -29,7 +27,7 @@ const STRONG: Palette = {
   target: '#d0ecdc',
   lines: ['#002f5c', '#5c0a36', '#000'],
   bars: '#4c6272',
-  narrow: '#6aa5dc',
+  area: '#6aa5dc',
 };
 const FORCED: Palette = {
   text: 'CanvasText',
@@ -37,8 +35,7 @@ const FORCED: Palette = {
   target: 'Canvas',
   lines: ['CanvasText', 'LinkText', 'Highlight'],
   bars: 'GrayText',
-  wide: 'Canvas',
-  narrow: 'GrayText',
+  area: 'GrayText',
 };
 const DASHES = ['solid', 'dashed', 'dotted'] as const;
 const SYMBOLS = ['circle', 'diamond', 'triangle'] as const;
@@ -51,8 +48,8 @@ function palette(): Palette {
 type Point = [number | string, number | null];
 
 // An area between two edges: a stack of an invisible one and of what is between.
-function area(name: string, low: Point[], high: Point[], colour: string, stack: string): object[] {
-  const base = { type: 'line', stack, stackStrategy: 'all', symbol: 'none', silent: true, lineStyle: { opacity: 0 } };
+function area(name: string, low: Point[], high: Point[], colour: string): object[] {
+  const base = { type: 'line', stack: 'area', stackStrategy: 'all', symbol: 'none', silent: true, lineStyle: { opacity: 0 } };
   const between = high.map(([at, top], index): Point => {
     const bottom = low[index][1];
     return [at, top === null || bottom === null ? null : top - bottom];
@@ -83,13 +80,13 @@ export function option(read: Read): EChartsCoreOption {
   const drawn: object[] = [];
   const legend: string[] = [];
   const shaped = (shape: string): number => read.series.findIndex((series) => series.shape === shape);
-  for (const [low, high, colour] of [['low', 'high', colours.wide], ['inner-low', 'inner-high', colours.narrow]]) {
-    const [from, to] = [shaped(low), shaped(high)];
-    if (from < 0 || to < 0) continue;
-    drawn.push(...area(`${read.series[from].name} to ${read.series[to].name}`, points(from), points(to), colour, low));
+  const [low, high] = [shaped('low'), shaped('high')];
+  if (low >= 0 && high >= 0) {
+    const name = `${read.series[low].name} to ${read.series[high].name}`;
+    drawn.push(...area(name, points(low), points(high), colours.area));
   }
   // Bars have the right axis, unless there is nothing else.
-  const barsAlone = read.series.every(({ shape }) => shape === 'bars' || shape === 'hidden');
+  const barsAlone = read.series.every(({ shape }) => shape === 'bars');
   let count = 0;
   read.series.forEach((series: Series, index) => {
     const of = count % DASHES.length;
