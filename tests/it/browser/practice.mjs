@@ -20,6 +20,8 @@ await run(async (page, say) => {
   await page.getByText(/The course from/).first().waitFor();
   await page.getByRole('button', { name: 'Print, or save as PDF' }).waitFor();
   await judge(page, 'a review', say);
+  // As a printer has it.
+  await page.emulateMedia({ media: 'print' });
   const pdf = (await page.pdf({ preferCSSPageSize: true })).toString('latin1');
   const sheets = pdf.match(/\/Type\s*\/Page\b/g)?.length;
   if (sheets !== 2) say(`the review prints on ${sheets} sheets`);

@@ -21,12 +21,12 @@ const HIGHEST: f64 = 220.0;
 #[derive(Template)]
 #[template(path = "components/pressure.html")]
 pub(super) struct PressureReport<'a> {
-    /// The newest course, in sentences.
+    /// The newest course that has an average, in sentences.
     told: String,
     /// Its days.
     days: &'a [DayAverage],
-    /// The courses before it, in sentences.
-    before: Vec<String>,
+    /// The other courses, in sentences, the newest first.
+    others: Vec<String>,
     measurements: Vec<Drawn>,
     targets: [Line; 2],
     values: [Line; 5],
@@ -54,7 +54,9 @@ impl<'a> PressureReport<'a> {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Option<PressureReport<'a>> {
-        let newest = courses.first()?;
+        // One that has just begun says nothing yet.
+        let told = courses.iter().find(|course| course.average.is_some());
+        let told = told.or(courses.first())?;
         let across = |at: DateTime<Utc>| {
             let part = (at - from).as_seconds_f64() / (to - from).as_seconds_f64();
             unit(LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT))
@@ -72,12 +74,12 @@ impl<'a> PressureReport<'a> {
             y: unit(y(value)),
             text: format!("{value:.0}"),
         };
-        let target = &newest.target;
+        let target = &told.target;
         let weeks = (0..=4).map(|week| from + TimeDelta::days(7 * week));
         Some(PressureReport {
-            told: course_in_words(newest),
-            days: &newest.days,
-            before: courses[1..].iter().map(course_in_words).collect(),
+            told: course_in_words(told),
+            days: &told.days,
+            others: courses.iter().filter(|course| *course != told).map(course_in_words).collect(),
             measurements: drawn.collect(),
             targets: [target.systolic_below, target.diastolic_below].map(line),
             values: [60.0, 100.0, 140.0, 180.0, 220.0].map(line),
