@@ -43,7 +43,7 @@ pub(crate) struct Alert {
     pub(crate) text: String,
     raised_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
-    acknowledged_by: Option<String>,
+    pub(crate) acknowledged_by: Option<String>,
     /// When its end was recorded, and when the reading was measured with which it ended.
     cleared_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,

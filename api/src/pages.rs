@@ -24,6 +24,7 @@ mod pressure;
 mod problems;
 pub(crate) mod role;
 pub(crate) mod sign_in;
+mod spark;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -83,6 +83,37 @@ async fn no_request_for_a_patients_readings_reads_a_chunk_from_end_to_end() {
     }
 }
 
+#[tokio::test]
+async fn the_worklist_finds_the_readings_of_each_patient_by_an_index() {
+    let mut app = TestApp::start().await;
+    fill(&app).await;
+    let patients: Vec<i64> = sqlx::query_scalar("SELECT patient_id FROM patient")
+        .fetch_all(app.pool())
+        .await
+        .unwrap();
+    for patient in patients.into_iter().map(PatientId) {
+        let rule = app.add_rule(patient).await;
+        app.raise(patient, rule, "high", false).await;
+    }
+    sqlx::query("ANALYZE").execute(app.pool()).await.unwrap();
+    let (plans, pool) = explaining(&app);
+    let _guard = tracing::subscriber::set_default(plans.clone());
+    app.serve_from(pool);
+    for request in 1..=REQUESTS {
+        assert_eq!(app.get("/worklist").await.status, 200);
+        let told = plans.take();
+        // As many statements, whatever the number of alerts.
+        assert!(told.len() < 20, "{} plans", told.len());
+        let scans: Vec<Scan> = told.iter().flat_map(scans).collect();
+        assert!(
+            scans.iter().any(|scan| scan.relation.starts_with("_hyper_")),
+            "{scans:#?}"
+        );
+        let wrong: Vec<&Scan> = scans.iter().filter(|scan| scan.is_of_all_patients()).collect();
+        assert!(wrong.is_empty(), "request {request}: {wrong:#?}");
+    }
+}
+
 /// A month of readings of many patients, every half an hour, and its rollups, of which one hour is to be computed
 /// anew. Answers with one of the patients.
 async fn fill(app: &TestApp) -> PatientId {

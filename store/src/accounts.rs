@@ -191,6 +191,25 @@ pub async fn unlink_identities(
     Ok(forgotten.rows_affected())
 }
 
+/// The names of those who work for an organisation: the ones whose business an alert of its patients can be.
+pub async fn colleagues(
+    connection: &mut PgConnection,
+    organisation: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT name FROM held_role JOIN account USING (account_id)
+         WHERE held_role.organisation_id = $1 AND role IN ('care_team_member', 'care_team_lead', 'gp_clinician')
+             AND (ended_at IS NULL OR ended_at > $2) AND disabled_at IS NULL
+         ORDER BY name",
+        organisation,
+        now
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("list those who work for an organisation", source))
+}
+
 /// Counts a wrong password, and locks the account from the `most`th in a row on: each further one locks it again. One
 /// that is locked is left as it is. The statement is the same for a name that nobody has.
 pub async fn note_wrong_password(

@@ -1,6 +1,7 @@
 //! Episodes as teams see them: reading them, and following what happens to them.
 
 mod follow;
+mod worklist;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use crate::Error;
 pub use follow::{
     Transition, TransitionListener, latest_transition, transitions_after, transitions_of, transitions_of_each,
 };
+pub use worklist::{Look, Missed, Open, Place, count_open, list_open, look, missed, patient_of};
 
 /// Where an episode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +150,8 @@ pub struct EpisodeFilter {
 pub enum Assigned {
     /// Somebody's, by name.
     To(String),
+    /// Somebody's, by name, who took it up or to whom it was assigned since.
+    HeldBy(String),
     /// Nobody's yet.
     ToNobody,
 }
@@ -193,49 +197,27 @@ pub async fn list_episodes(
         .fetch_all(&mut *connection)
         .await
         .map_err(|source| Error::new("list episodes", source))?;
-    let mut episodes = load_episodes(connection, &ids).await?;
+    load_in_order(connection, &ids).await
+}
+
+/// The episodes with these numbers, in their order.
+async fn load_in_order(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Episode>, Error> {
+    let mut episodes = load_episodes(connection, ids).await?;
     let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     episodes.sort_by_key(|episode| place.get(&episode.id.0).copied());
     Ok(episodes)
 }
 
+/// Who took an episode up last, in a query of episodes.
+const ACKNOWLEDGED_BY: &str = "(SELECT actor FROM episode_transition
+    WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
+    ORDER BY transition_id DESC LIMIT 1)";
+
 /// The query for the numbers of the episodes that a filter lets through. It says no more than is asked, so that each
 /// question can have its own index.
 fn asking_for(filter: &EpisodeFilter, limit: i64) -> QueryBuilder<Postgres> {
-    let statuses: Vec<String> = filter
-        .statuses
-        .iter()
-        .map(|status| format!("'{}'", status.as_str()))
-        .collect();
-    // As text: only so does the planner see that closed ones, of which there are the most, are not asked for.
-    let statuses = statuses.join(", ");
-    let mut query = QueryBuilder::new("SELECT episode_id FROM episode WHERE status IN (");
-    query.push(statuses).push(") AND severity = ANY (");
-    query.push_bind(filter.severities.clone()).push(")");
-    if let Some(patient) = filter.patient {
-        query.push(" AND patient_id = ").push_bind(patient.0);
-    }
-    if let Some(late) = filter.late {
-        query.push(" AND late = ").push_bind(late);
-    }
-    match &filter.assigned {
-        None => {}
-        Some(Assigned::To(name)) => {
-            query.push(" AND assigned_to = ").push_bind(name.clone());
-        }
-        Some(Assigned::ToNobody) => {
-            query.push(" AND assigned_to IS NULL");
-        }
-    }
-    if let Some(since) = filter.since {
-        // Whatever ended was noted later.
-        query.push(" AND (status <> 'closed' OR cleared_at >= ");
-        query.push_bind(since).push(")");
-    }
-    if let Some(programme) = &filter.programme {
-        query.push(" AND rule_id IN (SELECT rule_id FROM care_plan_rule WHERE programme = ");
-        query.push_bind(programme.clone()).push(")");
-    }
+    let mut query = QueryBuilder::new("SELECT episode_id FROM episode");
+    restrict(&mut query, filter);
     if let Some(after) = filter.after {
         // Where that one has another severity by now, the list goes on from its new place.
         match filter.order {
@@ -252,6 +234,53 @@ fn asking_for(filter: &EpisodeFilter, limit: i64) -> QueryBuilder<Postgres> {
     });
     query.push_bind(limit);
     query
+}
+
+/// Has a query ask for what a filter lets through, whatever its place in the order.
+fn restrict(query: &mut QueryBuilder<Postgres>, filter: &EpisodeFilter) {
+    let statuses: Vec<String> = filter
+        .statuses
+        .iter()
+        .map(|status| format!("'{}'", status.as_str()))
+        .collect();
+    // As text: only so does the planner see that closed ones, of which there are the most, are not asked for.
+    let statuses = statuses.join(", ");
+    query
+        .push(" WHERE status IN (")
+        .push(statuses)
+        .push(") AND severity = ANY (");
+    query.push_bind(filter.severities.clone()).push(")");
+    if let Some(patient) = filter.patient {
+        query.push(" AND patient_id = ").push_bind(patient.0);
+    }
+    if let Some(late) = filter.late {
+        query.push(" AND late = ").push_bind(late);
+    }
+    match &filter.assigned {
+        None => {}
+        Some(Assigned::To(name)) => {
+            query.push(" AND assigned_to = ").push_bind(name.clone());
+        }
+        Some(Assigned::HeldBy(name)) => {
+            query.push(" AND COALESCE(assigned_to, CASE WHEN acknowledged_at IS NOT NULL THEN ");
+            query
+                .push(ACKNOWLEDGED_BY)
+                .push(" END) = ")
+                .push_bind(name.clone());
+        }
+        Some(Assigned::ToNobody) => {
+            query.push(" AND assigned_to IS NULL");
+        }
+    }
+    if let Some(since) = filter.since {
+        // Whatever ended was noted later.
+        query.push(" AND (status <> 'closed' OR cleared_at >= ");
+        query.push_bind(since).push(")");
+    }
+    if let Some(programme) = &filter.programme {
+        query.push(" AND rule_id IN (SELECT rule_id FROM care_plan_rule WHERE programme = ");
+        query.push_bind(programme.clone()).push(")");
+    }
 }
 
 struct EpisodeRow {

@@ -135,6 +135,82 @@ pub async fn at_least(
     .map_err(|source| Error::new("count the readings of trends", source))
 }
 
+/// A bucket of one of many series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointOf {
+    /// Whose.
+    pub patient: PatientId,
+    /// What was measured.
+    pub metric: Metric,
+    /// The bucket.
+    pub point: TrendPoint,
+}
+
+/// The hours of many series, of a patient and a metric each, from `from` until before `until`, by time; the hours that
+/// are not rolled up yet come in pieces of ten minutes. One statement for all of them.
+pub async fn hours_of_each(
+    connection: &mut PgConnection,
+    series: &[(PatientId, Metric)],
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<Vec<PointOf>, Error> {
+    let failed = |source| Error::new("read the trends of many", source);
+    // Each series as `hours` reads one: with whole hours, of which the dirty ones are summed up anew.
+    let rows = sqlx::query!(
+        r#"
+        SELECT series.patient_id AS "patient!", series.metric AS "metric!", point.bucket AS "at!", point.n AS "n!",
+            point.min AS "min!", point.sum / point.n AS "mean!", point.max AS "max!"
+        FROM UNNEST($1::bigint[], $2::smallint[]) AS series (patient_id, metric) CROSS JOIN LATERAL (
+            SELECT bucket, n, sum, min, max FROM reading_hourly
+            WHERE patient_id = series.patient_id AND metric = series.metric
+                AND bucket >= $3 AND bucket < LEAST($4, (SELECT rolled_up_until FROM gate))
+                AND NOT EXISTS (SELECT FROM rollup_dirty
+                    WHERE rollup_dirty.patient_id = series.patient_id AND rollup_dirty.metric = series.metric
+                        AND rollup_dirty.bucket = reading_hourly.bucket)
+            UNION ALL
+            SELECT dirty.bucket, anew.* FROM (
+                SELECT DISTINCT bucket FROM rollup_dirty
+                WHERE patient_id = series.patient_id AND metric = series.metric AND bucket >= $3 AND bucket < $4
+                    AND bucket < (SELECT rolled_up_until FROM gate)
+            ) AS dirty CROSS JOIN LATERAL (
+                SELECT count(*), sum(value), min(value), max(value) FROM reading
+                WHERE patient_id = series.patient_id AND metric = series.metric
+                    AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
+                    AND time >= $3 AND time < $4 AND NOT entered_in_error
+                HAVING count(*) > 0
+            ) AS anew
+            UNION ALL
+            SELECT time_bucket('10 minutes', time), count(*), sum(value), min(value), max(value) FROM reading
+            WHERE patient_id = series.patient_id AND metric = series.metric
+                AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
+                AND NOT entered_in_error
+            GROUP BY 1
+        ) AS point (bucket, n, sum, min, max)
+        ORDER BY point.bucket
+        "#,
+        &series.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
+        &series.iter().map(|(_, metric)| metric.code()).collect::<Vec<_>>(),
+        Bucket::Hour.floor(from),
+        until
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    let points = rows.into_iter().filter_map(|row| {
+        Some(PointOf {
+            patient: PatientId(row.patient),
+            metric: Metric::from_code(row.metric)?,
+            point: TrendPoint {
+                at: row.at,
+                n: row.n,
+                min: row.min,
+                mean: row.mean,
+                max: row.max,
+            },
+        })
+    });
+    Ok(points.collect())
+}
+
 async fn five_minutes(
     connection: &mut PgConnection,
     patient: i64,

@@ -49,6 +49,8 @@ struct Noted {
     reason: Option<String>,
     /// There turned out to be no reason on file.
     refused: bool,
+    /// What was shown although nothing was done: how the log calls that.
+    shown: Option<Action>,
 }
 
 impl Exchange {
@@ -99,9 +101,22 @@ impl Exchange {
         (self.0.decide)(&self.0.principal, action, None).is_ok()
     }
 
+    /// Whether the caller may do such things to this patient, for the reason on file.
+    pub(crate) async fn allows(&self, action: Action, patient: PatientId) -> Result<bool, ApiError> {
+        let held_role = self.0.principal.acts_as.id;
+        let basis = basis_for(&mut *self.connection().await, held_role, patient, self.0.now).await?;
+        Ok((self.0.decide)(&self.0.principal, action, Some(basis)).is_ok())
+    }
+
     /// Notes whose record the answer is about, where the path does not say.
     pub(crate) fn note_patients(&self, patients: impl IntoIterator<Item = PatientId>) {
         self.noted().patients.extend(patients);
+    }
+
+    /// Notes that a refusal shows the record of those who are noted: a form again, with what is wrong. Then nothing was
+    /// done, and the log says that they were read.
+    pub(crate) fn note_shown(&self, action: Action) {
+        self.noted().shown = Some(action);
     }
 
     /// Whose record the answer is about, as far as was noted.
@@ -165,7 +180,11 @@ impl Exchange {
     async fn give_up(&self, app: &App) -> Result<(), ApiError> {
         // Rolled back by its end.
         drop(self.take().await);
-        if !self.noted().refused {
+        let nothing = {
+            let noted = self.noted();
+            !noted.refused && noted.shown.is_none()
+        };
+        if nothing {
             return Ok(());
         }
         self.write_down(app.begin().await?).await
@@ -176,11 +195,12 @@ impl Exchange {
             patients,
             reason,
             refused,
+            shown,
         } = std::mem::take(&mut *self.noted());
         let entry = AuditEntry {
             held_role: Some(self.0.principal.acts_as.id),
             actor: &self.0.principal.name,
-            action: self.0.action.name(),
+            action: shown.filter(|_| !refused).unwrap_or(self.0.action).name(),
             done: !refused,
             target: &self.0.target,
             patients: &patients.into_iter().collect::<Vec<_>>(),

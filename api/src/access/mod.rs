@@ -23,7 +23,9 @@ mod tests;
 pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, Origin, pass};
 pub(crate) use idempotency::{IDEMPOTENCY_KEY, ShownOnce};
-pub(crate) use may::{Decide, does, is_scope, may};
+#[cfg(test)]
+pub(crate) use may::does;
+pub(crate) use may::{Decide, is_scope, may};
 pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;
 pub(crate) use session::{CSRF_HEADER, SESSION_COOKIE, from_our_page, secret_of, session_of};

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use homeward_record::EpisodeId;
-use homeward_store::alerts::{find_episode, transitions_of};
+use homeward_store::alerts::{Episode, Transition, find_episode, transitions_of};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::act::NoParameters;
+use super::act::{NoParameters, unknown};
 use super::{Alert, Happening};
 use crate::access::Exchange;
 use crate::error::ApiError;
@@ -24,16 +24,22 @@ pub(crate) async fn get(
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<AlertInFull>, ApiError> {
+    let (episode, transitions) = find(&exchange, &path).await?;
+    Ok(Json(AlertInFull {
+        alert: Alert::from(episode),
+        transitions: transitions.into_iter().map(Happening::from).collect(),
+    }))
+}
+
+/// The alert of the path, and everything that happened to it. Whose it is, is noted.
+pub(crate) async fn find(exchange: &Exchange, path: &Path) -> Result<(Episode, Vec<Transition>), ApiError> {
     let episode: EpisodeId = path.value("alert")?;
     let mut connection = exchange.connection().await;
     let found = find_episode(&mut connection, episode).await?;
-    let alert = found.ok_or_else(|| ApiError::NotFound(format!("there is no alert {episode}")))?;
-    exchange.note_patients([alert.patient]);
+    let found = found.ok_or_else(|| unknown(episode))?;
+    exchange.note_patients([found.patient]);
     let transitions = transitions_of(&mut connection, episode).await?;
-    Ok(Json(AlertInFull {
-        alert: Alert::from(alert),
-        transitions: transitions.into_iter().map(Happening::from).collect(),
-    }))
+    Ok((found, transitions))
 }
 
 #[cfg(test)]

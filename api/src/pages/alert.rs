@@ -1,24 +1,79 @@
-//! `POST /worklist/{alert}/acknowledge` and `…/close`: what the buttons of the worklist do.
+//! `GET /alerts/{alert}`: an alert, what it is about, what can be done about it, and everything that happened to it.
 
+pub(crate) mod act;
+mod course;
+pub(super) mod forms;
+
+use askama::Template;
+use axum::http::StatusCode;
 use axum::response::Response;
-use homeward_store::episodes::Action;
+use homeward_alerts::Definition;
+use homeward_record::EpisodeId;
 
-use super::form::Form;
-use super::view::see;
-use crate::access::Exchange;
-use crate::alerts::act::{TEXT_LENGTH, act_on, text};
+use super::patient::head::Head;
+use super::view::{Who, page};
+use super::worklist::row::Row;
+use super::worklist::{colleagues_of, rows};
+use crate::access::{Action, Exchange};
+use crate::alerts::act::unknown;
+use crate::alerts::show::find;
 use crate::error::ApiError;
 use crate::request::Path;
+use course::Happened;
+use forms::{Forms, Refused};
 
-pub(crate) async fn acknowledge(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
-    act_on(&exchange, &path, &Action::Acknowledge).await.map(drop)?;
-    Ok(see("/worklist"))
+#[derive(Template)]
+#[template(path = "pages/alert/page.html")]
+struct Shown {
+    who: Option<Who>,
+    head: Head,
+    row: Row,
+    /// Where the rule's numbers come from.
+    source: Option<String>,
+    /// What can be done; `None`: the reader only looks.
+    forms: Option<Forms>,
+    happened: Vec<Happened>,
 }
 
-pub(crate) async fn close(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
-    let reason = text("reason", form.text("reason"), TEXT_LENGTH)?;
-    act_on(&exchange, &path, &Action::Close { reason })
-        .await
-        .map(drop)?;
-    Ok(see("/worklist"))
+impl Shown {
+    fn refused(&self) -> Option<&Refused> {
+        self.forms.as_ref()?.refused.as_ref()
+    }
+}
+
+pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
+    show(&exchange, &path, StatusCode::OK, None).await
+}
+
+/// The page, perhaps again, with what was sent and not done.
+async fn show(
+    exchange: &Exchange,
+    path: &Path,
+    status: StatusCode,
+    refused: Option<Refused>,
+) -> Result<Response, ApiError> {
+    let (episode, transitions) = find(exchange, path).await?;
+    let (alert, patient): (EpisodeId, _) = (episode.id, episode.patient);
+    let source = Definition::parse(&episode.definition).ok();
+    let head = Head::of(exchange, patient).await?;
+    let may_work = exchange.allows(Action::WorkOnAlerts, patient).await?;
+    let forms = match may_work {
+        true => Some(Forms {
+            colleagues: colleagues_of(exchange).await?,
+            refused,
+            ..Forms::new(exchange, Some(alert), format!("/alerts/{alert}"))
+        }),
+        false => None,
+    };
+    let mut rows = rows(&mut *exchange.connection().await, exchange, vec![episode]).await?;
+    let (_, row) = rows.pop().ok_or_else(|| unknown(alert))?;
+    let template = Shown {
+        who: Who::of(exchange),
+        head,
+        row,
+        source: source.map(|definition| definition.source),
+        forms,
+        happened: transitions.into_iter().map(Happened::from).collect(),
+    };
+    Ok(page(status, &template))
 }

@@ -14,13 +14,13 @@ pub(super) static ZONE: LazyLock<Zone> =
     LazyLock::new(|| Zone::named(PATIENTS_ZONE).expect("the zone database has the patients' zone"));
 
 /// `{{ moment }}` shows `26 November 2026, 06:12`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Moment {
     at: DateTime<Utc>,
     form: Form,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Form {
     Long,
     Short,

@@ -1,4 +1,5 @@
 mod patient;
+mod worklist;
 
 use axum::http::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
@@ -90,7 +91,7 @@ async fn a_nurse_signs_in_sees_who_needs_her_takes_it_and_puts_it_away() {
         list.body
     );
     assert!(
-        list.body.contains("Open, and nobody has it") && list.body.contains("Mei Ng"),
+        list.body.contains("Nobody has it") && list.body.contains("Mei Ng"),
         "{}",
         list.body
     );
@@ -101,15 +102,15 @@ async fn a_nurse_signs_in_sees_who_needs_her_takes_it_and_puts_it_away() {
     );
 
     // Without the token of the page nothing is done.
-    let forged = browser.post("/worklist/1/acknowledge", "").await;
+    let forged = browser.post("/alerts/1/acknowledge", "").await;
     assert_eq!(forged.status, 403, "{}", forged.body);
     let form = format!("csrf_token={}", token(&list));
     assert_eq!(
-        location(&browser.post("/worklist/1/acknowledge", &form).await),
-        "/worklist"
+        location(&browser.post("/alerts/1/acknowledge", &form).await),
+        "/alerts/1"
     );
     let list = browser.get("/worklist").await;
-    assert!(list.body.contains("Mei Ng has it"), "{}", list.body);
+    assert!(list.body.contains("You have it"), "{}", list.body);
 
     // What is taken up is over with its condition; nobody has it to put away.
     app.clear(patient).await;
@@ -118,11 +119,14 @@ async fn a_nurse_signs_in_sees_who_needs_her_takes_it_and_puts_it_away() {
 
     app.raise(patient, rule, "medium", true).await;
     let list = browser.get("/worklist").await;
-    assert!(list.body.contains("Over, and nobody had it"), "{}", list.body);
-    let form = format!("csrf_token={}&reason=Sensor+was+loose", token(&list));
+    assert!(list.body.contains("Nobody had it"), "{}", list.body);
+    let form = format!(
+        "csrf_token={}&reason=Sensor+was+loose&back=/worklist",
+        token(&list)
+    );
     assert_eq!(
-        location(&browser.post("/worklist/2/close", &form).await),
-        "/worklist"
+        location(&browser.post("/alerts/2/close", &form).await),
+        "/worklist#alert-2"
     );
     assert!(browser.get("/worklist").await.body.contains("Nothing is open"));
 

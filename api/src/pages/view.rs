@@ -177,7 +177,7 @@ pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
 }
 
 /// Whether it is a browser that asks for a page.
-fn wants_page(headers: &HeaderMap) -> bool {
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get(axum::http::header::ACCEPT)
         .and_then(|value| value.to_str().ok());

@@ -1,30 +1,144 @@
 use chrono::TimeDelta;
+use homeward_record::Clock;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, add_nurse, browse};
+use super::{PASSWORD, add_account, add_nurse, browse, default_team};
 use crate::harness::*;
 
-#[tokio::test]
-async fn an_alert_shows_up_on_the_worklist_and_is_worked_to_its_end() {
-    let database = TestDatabase::create().await;
-    let server = Server::start(&database).await;
-    let sensor = server.enrol_on("diabetes-type-1", "cgm").await;
-    add_nurse(&server).await;
-    let mut client = sensor.connect_v5().await;
-    let topic = sensor.topic("readings");
-    browse(&server, "worklist.mjs", &["nurse", PASSWORD], async |wish| {
+/// Sensors of patients with type 1 diabetes, each on a connection of its own.
+struct Sensors(Vec<(Device, Client)>);
+
+impl Sensors {
+    async fn start(server: &Server, count: usize) -> Sensors {
+        let mut sensors = Vec::new();
+        for _ in 0..count {
+            let sensor = server.enrol_on("diabetes-type-1", "cgm").await;
+            let client = sensor.connect_v5().await;
+            sensors.push((sensor, client));
+        }
+        Sensors(sensors)
+    }
+
+    /// Does what a script asks for: `publish a very low glucose of 2`, `publish glucose in range of 1`. Answers when it
+    /// began to, in milliseconds.
+    async fn publish(&mut self, wish: &str) -> Option<Value> {
+        let (what, number) = wish.split_once(" of ")?;
         // Of the present, and later than the one before.
-        let (value, later) = match wish {
+        let (value, later) = match what {
             "publish a very low glucose" => (2.6, 0),
             "publish glucose in range" => (6.1, 1),
-            other => panic!("it asks for {other}"),
+            _ => return None,
         };
+        let (sensor, client) = &mut self.0[number.parse::<usize>().unwrap() - 1];
         let at = now() + TimeDelta::seconds(later);
         let reading = json!({"type": "glucose", "at": at, "value": value, "sample": "interstitial"});
         let body = json!({"readings": [reading]}).to_string();
-        assert_eq!(client.upload(&topic, body).await, 0);
+        let began = Clock::System.now().timestamp_millis();
+        assert_eq!(client.upload(&sensor.topic("readings"), body).await, 0);
+        Some(json!(began))
+    }
+
+    async fn stop(self) {
+        for (_, client) in self.0 {
+            client.disconnect().await;
+        }
+    }
+}
+
+/// A second nurse of the team, who signs in as `sam`.
+async fn add_colleague(server: &Server) {
+    let team = default_team(server).await;
+    let role = ["care_team_member", "--organisation", &team];
+    add_account(server, "sam", "Sam Okafor", &role).await;
+}
+
+async fn execute(server: &Server, statement: &'static str) {
+    sqlx::query(statement).execute(&server.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_alert_shows_up_on_the_worklist_and_is_worked_to_its_end_with_keys() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let mut sensors = Sensors::start(&server, 3).await;
+    add_nurse(&server).await;
+    add_colleague(&server).await;
+    browse(&server, "worklist.mjs", &[PASSWORD], async |wish| {
+        if wish == "let a night pass" {
+            execute(
+                &server,
+                "UPDATE worklist_look SET seen_at = seen_at - interval '10 hours', seen = 0",
+            )
+            .await;
+            return Value::Null;
+        }
+        let published = sensors.publish(wish).await;
+        published.unwrap_or_else(|| panic!("it asks for {wish}"))
+    })
+    .await;
+    sensors.stop().await;
+}
+
+#[tokio::test]
+async fn a_worklist_without_a_connection_says_so_and_catches_up() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let mut sensors = Sensors::start(&server, 2).await;
+    add_nurse(&server).await;
+    browse(&server, "worklist_broken.mjs", &[PASSWORD], async |wish| {
+        if wish == "end the session" {
+            execute(&server, "UPDATE sign_in_session SET ended_at = now()").await;
+            return Value::Null;
+        }
+        let published = sensors.publish(wish).await;
+        published.unwrap_or_else(|| panic!("it asks for {wish}"))
+    })
+    .await;
+    sensors.stop().await;
+}
+
+#[tokio::test]
+async fn the_worklist_is_worked_with_forms_where_there_are_no_scripts() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    let mut sensors = Sensors::start(&server, 2).await;
+    add_nurse(&server).await;
+    add_colleague(&server).await;
+    browse(&server, "worklist_plain.mjs", &[PASSWORD], async |wish| {
+        let published = sensors.publish(wish).await;
+        published.unwrap_or_else(|| panic!("it asks for {wish}"))
+    })
+    .await;
+    sensors.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_a_thousand_alerts_is_not_rebuilt_by_a_key_or_a_change() {
+    let database = TestDatabase::create().await;
+    let server = Server::start(&database).await;
+    server.enrol_on("diabetes-type-1", "cgm").await;
+    add_nurse(&server).await;
+    let raised = "INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, onset_at,
+            onset_value, onset_metric, latest_at, latest_value, latest_metric, worst_at, worst_value, worst_metric)
+        SELECT patient_id, rule_id, code || '-' || n, 'medium', 'raised', false, $1, $1, 2.8, 7, $1, 2.6, 7, $1, 2.4, 7
+        FROM (SELECT * FROM care_plan_rule ORDER BY rule_id LIMIT 1) AS rule, generate_series(1, 1003) AS n";
+    sqlx::query(raised)
+        .bind(now())
+        .execute(&server.pool)
+        .await
+        .unwrap();
+    browse(&server, "worklist_many.mjs", &[PASSWORD], async |wish| {
+        assert_eq!(wish, "change one of them");
+        execute(
+            &server,
+            "WITH changed AS (
+                 UPDATE episode SET latest_value = 2.2, worst_value = 2.2
+                 WHERE episode_id = (SELECT min(episode_id) + 1 FROM episode) RETURNING episode_id
+             )
+             INSERT INTO episode_transition (episode_id, kind, at) SELECT episode_id, 'amended', now() FROM changed",
+        )
+        .await;
         Value::Null
     })
     .await;
-    client.disconnect().await;
 }

@@ -79,7 +79,11 @@ impl<'a> PressureReport<'a> {
         Some(PressureReport {
             told: course_in_words(told),
             days: &told.days,
-            others: courses.iter().filter(|course| *course != told).map(course_in_words).collect(),
+            others: courses
+                .iter()
+                .filter(|course| *course != told)
+                .map(course_in_words)
+                .collect(),
             measurements: drawn.collect(),
             targets: [target.systolic_below, target.diastolic_below].map(line),
             values: [60.0, 100.0, 140.0, 180.0, 220.0].map(line),

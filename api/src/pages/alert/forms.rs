@@ -1,0 +1,80 @@
+//! What can be done about an alert, as forms: on its own page, and under a row of the worklist.
+
+use homeward_record::EpisodeId;
+
+use super::super::form::Form;
+use super::super::view::Who;
+use super::super::worklist::row::Row;
+use crate::access::Exchange;
+use crate::error::ApiError;
+
+/// What the forms have in common.
+pub(in crate::pages) struct Forms {
+    /// Where they are sent to, before the name of the action: `/alerts/12`.
+    pub(in crate::pages) path: String,
+    pub(in crate::pages) csrf_token: String,
+    /// Where the browser is led afterwards.
+    pub(in crate::pages) back: String,
+    /// Who looks.
+    pub(in crate::pages) reader: String,
+    /// To whom it can be assigned.
+    pub(in crate::pages) colleagues: Vec<String>,
+    pub(in crate::pages) refused: Option<Refused>,
+}
+
+/// What was sent and not done.
+pub(in crate::pages) struct Refused {
+    /// The action: `comment`.
+    action: &'static str,
+    /// What was wrong, in a sentence.
+    pub(in crate::pages) why: String,
+    typed: Form,
+}
+
+impl Forms {
+    /// Those of an alert; without one, a script says which it is.
+    pub(in crate::pages) fn new(exchange: &Exchange, alert: Option<EpisodeId>, back: String) -> Forms {
+        Forms {
+            path: format!("/alerts/{}", alert.map_or(0, |alert| alert.0)),
+            csrf_token: Who::of(exchange).map_or_else(String::new, |who| who.csrf_token),
+            back,
+            reader: exchange.actor().to_owned(),
+            colleagues: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// What was wrong with a form.
+    pub(in crate::pages) fn wrong(&self, action: &str) -> Option<&str> {
+        let refused = self.refused.as_ref().filter(|refused| refused.action == action);
+        refused.map(|refused| refused.why.as_str())
+    }
+
+    /// What was typed into one of its fields.
+    pub(in crate::pages) fn typed(&self, action: &str, field: &str) -> &str {
+        let refused = self.refused.as_ref().filter(|refused| refused.action == action);
+        refused.map_or("", |refused| refused.typed.text(field))
+    }
+}
+
+impl Refused {
+    pub(super) fn new(action: &'static str, error: &ApiError, typed: Form) -> Refused {
+        let mut why = error.to_string();
+        if let Some(first) = why.get(..1).map(str::to_uppercase) {
+            why.replace_range(..1, &first);
+        }
+        Refused { action, why, typed }
+    }
+
+    /// Where on the page it can be tried again; where it cannot, what happened meanwhile.
+    pub(in crate::pages) fn anchor(&self, row: &Row) -> &'static str {
+        match self.action {
+            "acknowledge" if row.can_take => "acknowledge",
+            "assign" if !row.is_closed => "assign-to",
+            "snooze" if row.can_snooze => "snooze-reason",
+            "close" if row.can_close => "close-reason",
+            "comment" => "comment-text",
+            _ => "happened",
+        }
+    }
+}
