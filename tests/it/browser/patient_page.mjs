@@ -25,7 +25,7 @@ async function tryCharts(page, say) {
 await run(async (page, say) => {
   await please('publish a very low glucose');
   await signIn(page, name, password);
-  await page.getByRole('link', { name: 'A Patient' }).first().click();
+  await page.getByRole('link', { name: 'A Patient', exact: true }).first().click();
   await page.getByRole('heading', { name: 'Open alerts' }).waitFor();
   await page.getByRole('link', { name: 'Glucose very low' }).first().waitFor();
   await page.getByText('Live: new readings show up here').waitFor();
