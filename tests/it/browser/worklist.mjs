@@ -58,6 +58,8 @@ await run(async (page, say, browser) => {
   await judge(page, 'the keys', say);
   await page.keyboard.press('Escape');
   await keys.waitFor({ state: 'hidden' });
+  // The dialog gives the focus back after it is hidden.
+  await page.waitForFunction(() => !document.activeElement?.closest('dialog'));
   await page.keyboard.press('j');
   await current.waitFor();
   await page.keyboard.press('c');
