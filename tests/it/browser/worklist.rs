@@ -118,10 +118,17 @@ async fn a_list_of_a_thousand_alerts_is_not_rebuilt_by_a_key_or_a_change() {
     let server = Server::start(&database).await;
     server.enrol_on("diabetes-type-1", "cgm").await;
     add_nurse(&server).await;
-    let raised = "INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, onset_at,
+    // Each of a rule of its own: what is of no rule in the plan is over.
+    let raised = "WITH rule AS (
+            INSERT INTO care_plan_rule (patient_id, code, version, programme, definition, author, reason, valid_from)
+            SELECT patient_id, code || '-' || n, version, programme, definition, author, reason, valid_from
+            FROM (SELECT * FROM care_plan_rule ORDER BY rule_id LIMIT 1) AS rule, generate_series(1, 1003) AS n
+            RETURNING patient_id, rule_id, code
+        )
+        INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, onset_at,
             onset_value, onset_metric, latest_at, latest_value, latest_metric, worst_at, worst_value, worst_metric)
-        SELECT patient_id, rule_id, code || '-' || n, 'medium', 'raised', false, $1, $1, 2.8, 7, $1, 2.6, 7, $1, 2.4, 7
-        FROM (SELECT * FROM care_plan_rule ORDER BY rule_id LIMIT 1) AS rule, generate_series(1, 1003) AS n";
+        SELECT patient_id, rule_id, code, 'medium', 'raised', false, $1, $1, 2.8, 7, $1, 2.6, 7, $1, 2.4, 7
+        FROM rule ORDER BY rule_id";
     sqlx::query(raised)
         .bind(now())
         .execute(&server.pool)
