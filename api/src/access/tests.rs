@@ -319,6 +319,14 @@ async fn whatever_requests_can_read_of_a_patient_is_behind_a_lock() {
     let lead = ward.token_of(Role::CareTeamLead).await;
     let held_role: i64 = lead.trim_start_matches("token-").parse().unwrap();
     let requests = ward.app.database.pool_for_requests();
+    // A list of all whom a team may see, as a condition on an index, is gone through for each row that is looked up.
+    let by_list: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_policies WHERE qual ~ 'patient_id = ANY.*visible_patients' ORDER BY 1",
+    )
+    .fetch_all(ward.app.pool())
+    .await
+    .unwrap();
+    assert_eq!(by_list, [""; 0], "these policies want `IN (SELECT UNNEST(…))`");
     let count = async |table: &str, patient: PatientId, asked: Option<PatientId>| -> i64 {
         let mut transaction = requests.begin().await.unwrap();
         act_as(&mut transaction, held_role, asked, now()).await.unwrap();
