@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::LazyLock;
 
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use homeward_alerts::Zone;
 
 use crate::request::PATIENTS_ZONE;
@@ -64,6 +64,29 @@ impl Display for Moment {
 /// Nothing of it was typed by anybody.
 impl HtmlSafe for Moment {}
 
+/// The day that a field says; `None` where it is left out.
+fn day_of(text: &str) -> Result<Option<NaiveDate>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| "expected a day, as 2026-11-26")
+}
+
+/// When the day began that a field says, by the clock of the patients.
+pub(super) fn beginning_of(text: &str) -> Result<Option<DateTime<Utc>>, &'static str> {
+    Ok(day_of(text)?.map(|day| ZONE.beginning(day)))
+}
+
+/// When the day is over that a field says, by the clock of the patients.
+pub(super) fn end_of(text: &str) -> Result<Option<DateTime<Utc>>, &'static str> {
+    let after = |day: NaiveDate| day.succ_opt().map(|next| ZONE.beginning(next));
+    day_of(text)?
+        .map(|day| after(day).ok_or("there is no day after that"))
+        .transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +99,18 @@ mod tests {
             Moment::short(summer).to_string(),
             "<time datetime=\"2026-07-01T23:30:00Z\" data-form=\"short\">2 Jul, 00:30</time>"
         );
+    }
+
+    #[test]
+    fn a_day_is_one_of_the_patients_calendar() {
+        let at = |text: &str| Ok(Some(text.parse::<DateTime<Utc>>().unwrap()));
+        assert_eq!(beginning_of("2026-07-01"), at("2026-06-30T23:00:00Z"));
+        // The day on which clocks go back has 25 hours.
+        assert_eq!(beginning_of("2026-10-25"), at("2026-10-24T23:00:00Z"));
+        assert_eq!(end_of("2026-10-25"), at("2026-10-26T00:00:00Z"));
+        assert_eq!((beginning_of(""), end_of("")), (Ok(None), Ok(None)));
+        for wrong in ["tomorrow", "2026-02-30", "+262142-12-31"] {
+            assert!(end_of(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -34,4 +34,18 @@ await run(async (page, say) => {
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('Glucose below: 3.5 mmol/L instead of 3.9 mmol/L').waitFor();
   await judge(page, 'a rule with its history', say);
+  // And for a time: the days are those of the patients' calendar.
+  const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  await page.getByLabel('Glucose below').fill('3.2');
+  await page.getByLabel('Last day of the change').fill(day(-2));
+  await page.getByLabel('Why', { exact: false }).first().fill('Fasting');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('alert').getByText('must be in the future').waitFor();
+  await page.getByLabel('Last day of the change').fill(day(3));
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Glucose below: 3.2 mmol/L instead of 3.5 mmol/L').waitFor();
+  await page.getByText('Glucose below: 3.5 mmol/L instead of 3.2 mmol/L').waitFor();
+  if ((await page.getByLabel('Last day of the change').inputValue()) !== day(3)) {
+    throw new Error('the form does not say until when the change holds');
+  }
 });

@@ -6,14 +6,14 @@ use axum::response::Response;
 use homeward_record::DeviceId;
 use homeward_store::admin::{OfStock, StockFilter, list_stock, return_device};
 
-use super::devices::{Row, day_of, patient_of};
+use super::devices::{Row, patient_of};
 use super::sections;
 use crate::access::Exchange;
 use crate::devices::assign::assign;
 use crate::devices::revoke::revoke;
 use crate::error::ApiError;
 use crate::pages::form::Form;
-use crate::pages::moment::Moment;
+use crate::pages::moment::{Moment, beginning_of};
 use crate::pages::problems::Problems;
 use crate::pages::view::{Link, Who, page, see};
 use crate::request::Path;
@@ -77,7 +77,7 @@ pub(crate) async fn give(exchange: Exchange, path: Path, form: Form) -> Result<R
     let device = device_in(&exchange, &path).await?;
     let mut problems = Problems::default();
     let patient = problems.take("patient", patient_of(&exchange, form.text("patient")).await?);
-    let from = problems.take("from", day_of(form.text("from")));
+    let from = problems.take("from", beginning_of(form.text("from")));
     let (Some(patient), Some(from)) = (patient, from) else {
         return Ok(show(&exchange, device, &form, problems));
     };

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, NhsNumber, PatientId};
 use homeward_store::admin::{OfStock, StockFilter, list_stock};
 use homeward_store::patients::{PersonFilter, find_people};
@@ -18,7 +18,7 @@ use crate::access::{Exchange, ShownOnce};
 use crate::devices::register::{Credentials, Registered, register};
 use crate::error::ApiError;
 use crate::pages::form::Form;
-use crate::pages::moment::Moment;
+use crate::pages::moment::{Moment, beginning_of};
 use crate::pages::problems::Problems;
 use crate::pages::view::{Link, Who, page};
 use crate::qr;
@@ -227,7 +227,7 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
             .take("patient", patient_of(&exchange, typed).await?)
             .map(Some),
     };
-    let from = problems.take("from", day_of(form.text("from")));
+    let from = problems.take("from", beginning_of(form.text("from")));
     let offset = match form.text("utc_offset_minutes") {
         "" => Ok(0),
         text => text.parse().map_err(|_| "expected a number of minutes"),
@@ -283,13 +283,4 @@ pub(super) async fn patient_of(
         .pop();
     let found = found.map(|person| person.id);
     Ok(found.ok_or_else(|| "you look after no patient with this number".to_owned()))
-}
-
-/// The beginning of a day that a field may leave out.
-pub(super) fn day_of(text: &str) -> Result<Option<DateTime<Utc>>, &'static str> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let day: NaiveDate = text.parse().map_err(|_| "expected a day, as 2026-11-26")?;
-    Ok(Some(day.and_time(NaiveTime::MIN).and_utc()))
 }

@@ -8,6 +8,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::TimeDelta;
 use homeward_alerts::dry_run::TrialRule;
 use homeward_alerts::plans::{Change, PlanError, adjust};
 use homeward_alerts::{Definition, condition_in_words};
@@ -23,6 +24,7 @@ use crate::access::{Action, Exchange};
 use crate::alerts::SEVERITIES;
 use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::error::ApiError;
+use crate::pages::moment::{ZONE, end_of};
 use crate::pages::problems::Problems;
 use crate::pages::view::see;
 use crate::pages::{Form, Moment, Who, page};
@@ -48,6 +50,8 @@ struct Shown<'a> {
     severities: Vec<(&'static str, bool)>,
     numbers: Vec<Typed>,
     guidance: String,
+    /// The last day on which the change holds, as it was typed; none where a rule cannot be changed for a time.
+    until: Option<String>,
     reason: &'a str,
     history: Vec<HistoryEntry>,
     head: Head,
@@ -129,7 +133,8 @@ pub(crate) async fn post(
         "reason",
         text("reason", form.text("reason"), TEXT_LENGTH).map_err(say_why),
     );
-    let (true, Some(reason)) = (good, reason) else {
+    let until = problems.take("until", end_of(form.text("until")));
+    let (true, Some(reason), Some(until)) = (good, reason, until) else {
         let status = problems.status();
         return page.show(&form, problems, None, status).await;
     };
@@ -138,7 +143,7 @@ pub(crate) async fn post(
         code: page.code,
         version: base.version,
         definition: &json,
-        until: None,
+        until,
         author: exchange.actor(),
         reason: &reason,
     };
@@ -151,6 +156,11 @@ pub(crate) async fn post(
         Err(PlanError::Stale { .. }) => page.show(&form, problems, None, StatusCode::CONFLICT).await,
         Err(PlanError::Definition(error)) => {
             problems.note(&error.field, error.problem);
+            let status = problems.status();
+            page.show(&form, problems, None, status).await
+        }
+        Err(PlanError::Until(detail)) => {
+            problems.note("until", detail);
             let status = problems.status();
             page.show(&form, problems, None, status).await
         }
@@ -277,6 +287,10 @@ impl<'a> RulePage<'a> {
                 })
                 .collect(),
             guidance: text("guidance"),
+            until: (base.definition["condition"]["kind"] != "silence").then(|| match was_sent {
+                true => form.text("until").to_owned(),
+                false => in_force.map_or_else(String::new, last_day),
+            }),
             reason: form.text("reason"),
             history: history(&versions),
             problems,
@@ -284,6 +298,14 @@ impl<'a> RulePage<'a> {
         };
         Ok(page(status, &template))
     }
+}
+
+/// The last day of a version that ends by itself, as a field has it.
+fn last_day(version: &PlanVersion) -> String {
+    let last = version
+        .valid_until
+        .map(|until| until - TimeDelta::microseconds(1));
+    last.map_or_else(String::new, |last| ZONE.date(last).to_string())
 }
 
 /// What somebody else did since a version was read.
