@@ -44,7 +44,7 @@ const COPY_ROWS: u64 = 1_000_000;
 /// Connections that publish ten readings a message.
 const BULK_CONNECTIONS: usize = 200;
 /// How often that is measured, with rules and without.
-const ROUNDS: u8 = 2;
+const ROUNDS: u8 = 4;
 /// Connections that publish one reading a message.
 const SINGLE_CONNECTIONS: usize = 1_000;
 /// Messages that a device has unacknowledged, as common clients have by default or more.
@@ -132,7 +132,7 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
     let first = |weeks| Clock::System.now() - TimeDelta::weeks(weeks);
 
     progress("copying rows into the hypertable");
-    let copy_rate = copy(&mut connection, &devices[..SINGLE_CONNECTIONS], first(14)).await?;
+    let copy_rate = copy(&mut connection, &devices[..SINGLE_CONNECTIONS], first(20)).await?;
 
     let server = Server::start(url).await?;
     progress("measuring idle connections");
@@ -173,7 +173,7 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
             let connected = load::connect(server.mqtt, devices).await?;
             let load = load::run(
                 connected,
-                saturated(10, 12 - 3 * i64::from(round)),
+                saturated(10, 18 - 3 * i64::from(round)),
                 warm_up,
                 measured,
             )
@@ -209,6 +209,7 @@ async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
         bulk_ratio: bulk / copy_rate,
         judged_readings_per_second: judged,
         judged_ratio: judged / copy_rate,
+        judged_share: judged / bulk,
         single_readings_per_second: single.rate(),
         single_ratio: single.rate() / copy_rate,
         half_load_readings_per_second: half.rate(),

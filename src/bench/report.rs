@@ -17,6 +17,8 @@ pub(super) struct Report {
     /// The same with nine rules for each patient that all look at every reading.
     pub(super) judged_readings_per_second: f64,
     pub(super) judged_ratio: f64,
+    /// What the rules leave of the rate without them.
+    pub(super) judged_share: f64,
     /// Acknowledged readings, one a message.
     pub(super) single_readings_per_second: f64,
     pub(super) single_ratio: f64,
@@ -83,6 +85,11 @@ impl fmt::Display for Report {
         )?;
         let judged = "acknowledged readings, 10 a message, nine rules";
         rate(f, judged, self.judged_readings_per_second, self.judged_ratio)?;
+        writeln!(
+            f,
+            "{:<58}{:>9.3} of that without",
+            "  with nine rules", self.judged_share
+        )?;
         let single = "acknowledged readings, 1 a message, 1,000 connections";
         rate(f, single, self.single_readings_per_second, self.single_ratio)?;
         writeln!(

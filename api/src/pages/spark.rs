@@ -15,6 +15,9 @@ pub(super) const SPAN: TimeDelta = TimeDelta::hours(24);
 const WIDTH: f64 = 120.0;
 const HEIGHT: f64 = 32.0;
 const MARGIN: f64 = 4.0;
+/// What a point of the line takes as text, twice around the area and once along the line, and all else.
+const POINT_LENGTH: usize = 3 * 7;
+const REST_LENGTH: usize = 512;
 
 /// `{{ spark }}` shows the line, with what it says for those who do not see it.
 #[derive(Hash)]
@@ -64,7 +67,9 @@ impl Spark {
             in_words(high),
             in_words(last.mean)
         );
-        let mut svg = format!(
+        let mut svg = String::with_capacity(REST_LENGTH + line.len() * POINT_LENGTH);
+        let _ = write!(
+            svg,
             "<svg class=\"hw-spark\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" \
              aria-label=\"{says}\"><path d=\"M"
         );
@@ -101,7 +106,8 @@ struct Frame {
 }
 
 impl Frame {
-    fn place(&self, at: DateTime<Utc>, value: f64) -> (f64, f64) {
+    /// To the whole unit, as it is drawn.
+    fn place(&self, at: DateTime<Utc>, value: f64) -> (i32, i32) {
         // Both are of a day at most, and exact.
         #[expect(clippy::cast_precision_loss, reason = "a day has few seconds")]
         let share = (at - self.from).num_seconds() as f64 / SPAN.num_seconds() as f64;
@@ -113,7 +119,9 @@ impl Frame {
         };
         let x = MARGIN + share.clamp(0.0, 1.0) * (WIDTH - 2.0 * MARGIN);
         let y = HEIGHT - MARGIN - level * (HEIGHT - 2.0 * MARGIN);
-        (x.round(), y.round())
+        #[expect(clippy::cast_possible_truncation, reason = "within the drawing")]
+        let unit = |length: f64| length.round() as i32;
+        (unit(x), unit(y))
     }
 
     fn put(&self, svg: &mut String, at: DateTime<Utc>, value: f64) {
