@@ -1,5 +1,6 @@
 //! How long pages take that people look at all day: the worklist with 200 open alerts, a patient with 90 days of readings,
-//! and the list of a programme, of as many patients as the demo has.
+//! and the list of a programme, of as many patients as the demo has; and the worklist once more when the team looks after
+//! many others too, of whom nothing is measured.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use super::{Server, alerts, enrol, give_plan, progress};
 
 const PATIENTS: usize = 300;
 const OPEN_ALERTS: usize = 200;
+/// How many patients a large team has.
+const LARGE_TEAM: usize = 10_000;
 const TOKEN: &str = "hw_bench";
 
 /// What was measured.
@@ -64,30 +67,30 @@ pub(super) async fn measure(url: &str, measured: Duration) -> Result<Pages> {
     add_token(&mut connection, "bench", TOKEN).await?;
     let until = Bucket::Hour.floor(Clock::System.now());
     let Filled { readings, .. } = fill(&mut connection, &patients, until).await?;
-    drop(connection);
 
     let server = Server::start(url).await?;
     progress("raising alerts");
     let low = &patients[..OPEN_ALERTS];
     alerts::measure(server.mqtt, server.http, TOKEN, low, Duration::ZERO).await?;
     let numbers: Vec<i64> = patients.iter().map(|(patient, _)| *patient).collect();
+    let worklist: fn(i64) -> String = |_| "/worklist".to_owned();
+    let asked: [(String, fn(i64) -> String); 3] = [
+        (format!("the worklist, {OPEN_ALERTS} open alerts"), worklist),
+        (format!("a patient, {DAYS} days"), |patient| {
+            format!("/patients/{patient}?range={DAYS}d")
+        }),
+        ("the patients of a programme".to_owned(), |_| {
+            "/practice".to_owned()
+        }),
+    ];
     let mut pages = Vec::new();
-    let patient = |patient: i64| format!("/patients/{patient}?range={DAYS}d");
-    let of_a_patient = format!("a patient, {DAYS} days");
-    let worklist = format!("the worklist, {OPEN_ALERTS} open alerts");
-    pages.push(page(&server, &numbers, measured, worklist, |_| "/worklist".to_owned()).await?);
-    pages.push(page(&server, &numbers, measured, of_a_patient, patient).await?);
-    let practice = |_| "/practice".to_owned();
-    pages.push(
-        page(
-            &server,
-            &numbers,
-            measured,
-            "the patients of a programme".to_owned(),
-            practice,
-        )
-        .await?,
-    );
+    for (what, path) in asked {
+        pages.push(page(&server, &numbers, measured, what, path).await?);
+    }
+    progress("enrolling many more patients");
+    enrol(&mut connection, LARGE_TEAM - PATIENTS, "watch").await?;
+    let what = format!("the worklist of a team of {LARGE_TEAM} patients");
+    pages.push(page(&server, &numbers, measured, what, worklist).await?);
     server.stop().await?;
     Ok(Pages {
         machine: machine(),
@@ -101,7 +104,7 @@ async fn page(
     patients: &[i64],
     measured: Duration,
     what: String,
-    path: impl Fn(i64) -> String,
+    path: fn(i64) -> String,
 ) -> Result<Page> {
     progress(&format!("asking for {what}"));
     let (quantiles, bytes) = ask(server.http, TOKEN, patients, measured, path).await?;
