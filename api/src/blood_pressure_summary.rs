@@ -88,6 +88,23 @@ pub(crate) async fn of_last(
     summarise(connection, patient, window, zone(None)?).await
 }
 
+/// The summary of so many days of the patients' calendar, of which the last is today. Seven of them are one course, whatever
+/// the time: a course that began earlier would be over, and leave today's measurements to another that says nothing yet.
+pub(crate) async fn of_last_days(
+    days: i64,
+    connection: &mut PgConnection,
+    patient: PatientId,
+    now: DateTime<Utc>,
+) -> Result<Summary, ApiError> {
+    let zone = zone(None)?;
+    let first = zone.date(now) - TimeDelta::days(days - 1);
+    let window = Window {
+        from: zone.beginning(first),
+        to: now,
+    };
+    summarise(connection, patient, window, zone).await
+}
+
 async fn summarise(
     connection: &mut PgConnection,
     patient: PatientId,

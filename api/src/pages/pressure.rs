@@ -3,6 +3,14 @@
 use chrono::NaiveDate;
 use homeward_alerts::summary::blood_pressure::HomeCourse;
 
+/// Of some courses, the newest first, the one that says most: the newest with enough days to judge, else the newest with an
+/// average. One that has just begun says nothing yet.
+pub(crate) fn telling(courses: &[HomeCourse]) -> Option<&HomeCourse> {
+    let judged = courses.iter().find(|course| course.target.met.is_some());
+    let averaged = courses.iter().find(|course| course.average.is_some());
+    judged.or(averaged).or(courses.first())
+}
+
 /// What a course comes to, in sentences.
 pub(crate) fn course_in_words(course: &HomeCourse) -> String {
     let day = |date: NaiveDate| date.format("%-d %B").to_string();
@@ -69,6 +77,22 @@ mod tests {
             days: Vec::new(),
             measurements: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_course_that_has_just_begun_does_not_stand_before_one_that_says_something() {
+        let average = CourseAverage {
+            systolic: Some(134.4),
+            diastolic: Some(82.0),
+            measurements: 24,
+        };
+        let begun = course(None, None, &[]);
+        let short = course(Some(average), None, &[]);
+        let whole = course(Some(average), Some(true), &[]);
+        assert_eq!(telling(&[]), None);
+        assert_eq!(telling(std::slice::from_ref(&begun)), Some(&begun));
+        assert_eq!(telling(&[begun.clone(), short.clone()]), Some(&short));
+        assert_eq!(telling(&[begun, short, whole.clone()]), Some(&whole));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::error::ApiError;
 use crate::series::latest_readings;
 use crate::{blood_pressure_summary, glucose_summary, news2};
 
-/// Blood pressure is told of a course at home.
-const BLOOD_PRESSURE_DAYS: TimeDelta = TimeDelta::days(7);
+/// Blood pressure is told of a course at home, in days of which the last is today.
+const BLOOD_PRESSURE_DAYS: i64 = 7;
 
 /// The early warning score is told of a day.
 const NEWS2_DAYS: TimeDelta = TimeDelta::days(1);
@@ -86,19 +86,10 @@ impl Summary {
             return Ok(None);
         };
         let latest = latest_readings(connection, patient, now).await?;
-        let measured = |metrics: &[Metric], within: TimeDelta| {
-            latest
-                .iter()
-                .any(|one| metrics.contains(&one.metric) && one.at >= now - within)
-        };
         let plan = load_versions(connection, patient, None).await?;
         let (glucose, _) = glucose_summary::of_last_days(connection, patient, &plan, now).await?;
-        let pressure = match measured(&[Metric::Systolic, Metric::Diastolic], BLOOD_PRESSURE_DAYS) {
-            true => {
-                Some(blood_pressure_summary::of_last(BLOOD_PRESSURE_DAYS, connection, patient, now).await?)
-            }
-            false => None,
-        };
+        let pressure =
+            blood_pressure_summary::of_last_days(BLOOD_PRESSURE_DAYS, connection, patient, now).await?;
         let scores = news2::of_last(NEWS2_DAYS, connection, patient, now).await?;
         let devices = devices_of(connection, patient, now).await?.into_iter();
         Ok(Some(Summary {
@@ -113,7 +104,7 @@ impl Summary {
             programmes: programmes(&plan, now),
             open_alerts: open_alerts(connection, patient).await?,
             glucose: Some(glucose).filter(|summary| summary.figures.readings > 0),
-            blood_pressure: pressure,
+            blood_pressure: Some(pressure).filter(|pressure| !pressure.courses.is_empty()),
             news2: Some(scores).filter(|summary| summary.scores.latest.is_some()),
             devices: devices
                 .filter(|device| device.current && device.revoked_at.is_none())

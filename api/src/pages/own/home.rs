@@ -32,8 +32,8 @@ const DAYS: [(&str, i64); 4] = [("7", 7), ("14", 14), ("30", 30), ("90", 90)];
 /// Blood pressure is told of a course at home.
 const COURSE: TimeDelta = TimeDelta::days(7);
 
-/// The most measurements of weight that a chart shows.
-const MOST_WEIGHTS: i64 = 500;
+/// The most measurements of weight that a chart shows: of 90 days more than anybody stands on scales.
+const MOST_WEIGHTS: i64 = 2_000;
 
 #[derive(Template)]
 #[template(path = "pages/own/home.html")]

@@ -116,6 +116,31 @@ async fn a_patient_reads_what_was_measured_in_plain_words() {
 }
 
 #[tokio::test]
+async fn whoever_measures_every_day_reads_an_average_whatever_the_time_is() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let device = app.add_device(patient).await;
+    // As the team asks for it: in the morning and in the evening, for weeks. It is noon now.
+    let readings: Vec<_> = (2..=22)
+        .flat_map(|day| ["07:30", "20:00"].map(|time| at(&format!("2026-11-{day:02}T{time}:00Z"))))
+        .filter(|at| *at < now())
+        .flat_map(|at| [(Metric::Systolic, at, 128.0), (Metric::Diastolic, at, 79.0)])
+        .collect();
+    app.store(patient, device, &readings).await;
+    let own = ada(&app, patient).await;
+    shows(
+        &own.get("/patients/1001").await,
+        &[
+            "Your blood pressure at home, averaged over the last 7 days, is 128/79.",
+            "On target",
+        ],
+    );
+    // What is printed or shared says the same.
+    let printed = own.get("/patients/1001/passport/summary").await;
+    shows(&printed, &["Average at home", "128/79 mmHg"]);
+}
+
+#[tokio::test]
 async fn whoever_is_not_the_patient_s_own_is_not_there() {
     let app = TestApp::start().await;
     let patient = app.add_patient().await;

@@ -116,9 +116,11 @@ pub(super) fn glucose(voice: Voice, summary: Option<&glucose_summary::Summary>) 
             voice.your,
         )]);
     };
+    let (Percent::UnderPercent(limit) | Percent::OverPercent(limit)) = share.limit;
     let mut sentences = vec![format!(
-        "In the last 14 days, {} glucose was in range {:.0} % of the time. In range is from {from:.1} to {to:.1} mmol/L.",
-        voice.your, share.percent,
+        "In the last 14 days, {} glucose was in range {} % of the time. In range is from {from:.1} to {to:.1} mmol/L.",
+        voice.your,
+        beside(share.percent, limit),
     )];
     let target = match share.limit {
         Percent::UnderPercent(least) => format!("{} target is {least:.0} % or more.", voice.first_your),

@@ -25,7 +25,8 @@ pub(super) struct Drawn<'a> {
     /// Those that may be marked, the latest first.
     pub(super) episodes: &'a [Episode],
     pub(super) from: DateTime<Utc>,
-    /// The newest course of blood pressure.
+    pub(super) now: DateTime<Utc>,
+    /// The course of blood pressure that is told.
     pub(super) course: Option<&'a HomeCourse>,
     /// The glucose that is aimed at.
     pub(super) aim: (f64, f64),
@@ -121,7 +122,7 @@ impl Drawn<'_> {
         }
         let says = [
             rate.as_ref().map(|rate| in_words(Metric::HeartRate, rate)),
-            steps.as_ref().map(steps_in_words),
+            steps.as_ref().map(|steps| steps_in_words(steps, self.now)),
         ];
         let says: Vec<String> = says.into_iter().flatten().collect();
         let title = match (&rate, &steps) {
@@ -368,12 +369,12 @@ fn in_words(metric: Metric, series: &Series) -> String {
     }
 }
 
-/// The steps of a day, on average of those that have some.
-fn steps_in_words(steps: &Series) -> String {
+/// The steps of a day, on average of the time since somebody counts: of a day at least.
+fn steps_in_words(steps: &Series, now: DateTime<Utc>) -> String {
     let all: f64 = steps.points.iter().map(|point| point.mean * point.n as f64).sum();
-    let mut days: Vec<_> = steps.points.iter().map(|point| point.at.date_naive()).collect();
-    days.dedup();
-    format!("Steps: {:.0} a day.", all / days.len().max(1) as f64)
+    let first = steps.points.first().map_or(now, |point| point.at);
+    let days = (now - first).as_seconds_f64() / 86_400.0;
+    format!("Steps: {:.0} a day.", all / days.max(1.0))
 }
 
 #[cfg(test)]
@@ -443,7 +444,15 @@ mod tests {
             ],
             true,
         );
-        assert_eq!(steps_in_words(&steps), "Steps: 2000 a day.");
+        // What was walked between two noons was walked in a day, though it lies in two of the calendar.
+        assert_eq!(
+            steps_in_words(&steps, at("2026-11-22T08:00:00Z")),
+            "Steps: 4000 a day."
+        );
+        assert_eq!(
+            steps_in_words(&steps, at("2026-11-23T08:00:00Z")),
+            "Steps: 2000 a day."
+        );
         let names = |series: &Series| -> Vec<&str> {
             let columns = around(Metric::HeartRate, "Heart rate", Shape::Line, series);
             columns.iter().map(|values| values.column.name).collect()

@@ -32,6 +32,7 @@ use crate::glucose_summary::{self, Summary};
 use crate::news2::is_on_scale_2;
 use crate::pages::chart::Chart;
 use crate::pages::glucose::GlucoseReport;
+use crate::pages::pressure::telling;
 use crate::pages::view::Link;
 use crate::pages::{Moment, Who, own, page};
 use crate::request::{Path, Query, parsed};
@@ -133,7 +134,8 @@ pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Resp
         measured: &measured,
         episodes: &episodes,
         from,
-        course: pressure.as_ref().and_then(|pressure| pressure.courses.first()),
+        now,
+        course: pressure.as_ref().and_then(|pressure| telling(&pressure.courses)),
         aim: glucose
             .as_ref()
             .map_or(ADULT_RANGE, |(summary, _)| summary.targets.aim()),

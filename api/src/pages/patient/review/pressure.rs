@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_alerts::summary::blood_pressure::{DayAverage, HomeCourse};
 
 use crate::pages::moment::ZONE;
-use crate::pages::pressure::course_in_words;
+use crate::pages::pressure::{course_in_words, telling};
 
 /// The drawing, in units of its own.
 const LEFT: f64 = 44.0;
@@ -21,7 +21,7 @@ const HIGHEST: f64 = 220.0;
 #[derive(Template)]
 #[template(path = "components/pressure.html")]
 pub(super) struct PressureReport<'a> {
-    /// The newest course that has an average, in sentences.
+    /// The course that says most, in sentences.
     told: String,
     /// Its days.
     days: &'a [DayAverage],
@@ -54,9 +54,7 @@ impl<'a> PressureReport<'a> {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Option<PressureReport<'a>> {
-        // One that has just begun says nothing yet.
-        let told = courses.iter().find(|course| course.average.is_some());
-        let told = told.or(courses.first())?;
+        let told = telling(courses)?;
         let across = |at: DateTime<Utc>| {
             let part = (at - from).as_seconds_f64() / (to - from).as_seconds_f64();
             unit(LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT))
