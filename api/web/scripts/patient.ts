@@ -9,6 +9,9 @@ interface Told {
   when: string;
 }
 
+// Streams tell of readings that were measured within the last hour; a page that was hidden for longer is read anew.
+const TOLD_FOR = 50 * 60_000;
+
 const section = document.querySelector<HTMLElement>('[data-readings]');
 const link = section?.querySelector<HTMLElement>('[data-live]');
 const news = section?.querySelector<HTMLElement>('[data-news]');
@@ -23,14 +26,20 @@ function timeOf(told: Told): HTMLElement {
   return around;
 }
 
-// Shows a value where it stands, unless what stands there was measured later.
-function renew(told: Told): void {
+// Shows a value where it stands, unless what stands there was measured later. Answers whether it was there before: what
+// came just before the page was read may be told once more.
+function renew(told: Told): boolean {
   const number = section?.querySelector<HTMLElement>(`[data-metric="${CSS.escape(told.metric)}"]`);
   const when = number?.closest('div')?.querySelector<HTMLElement>('[data-when]');
   const shown = when?.querySelector('time');
-  if (!number || !when || (shown && Date.parse(shown.dateTime) > Date.parse(told.at))) return;
+  if (!number || !when) return false;
+  const [before, at] = [shown ? Date.parse(shown.dateTime) : -Infinity, Date.parse(told.at)];
+  // The page tells times to the second.
+  const known = Math.floor(before / 1000) === Math.floor(at / 1000) && number.textContent === told.number;
+  if (known || before > at) return known;
   number.textContent = told.number;
   when.replaceChildren(timeOf(told));
+  return false;
 }
 
 function tell(told: Told): void {
@@ -44,28 +53,30 @@ function tell(told: Told): void {
 
 if (section && link && news) {
   let events: EventSource | undefined;
-  // After which event a stream goes on that was closed meanwhile.
-  let last: string | undefined;
+  // What has arrived until then is on the page: a stream begins after it, and goes on after the last event that it told.
+  let after = section.dataset.asOf ?? new Date().toISOString();
+  let hiddenSince: number | undefined;
   const say = (live: boolean): void => {
     link.textContent = live ? 'Live: new readings show up here' : 'No connection: these values may be out of date';
     link.classList.toggle('hw-live--broken', !live);
   };
   const follow = (): void => {
-    const after = last === undefined ? '' : `?after=${new Date(Number(last) / 1000).toISOString()}`;
-    events = new EventSource(section.dataset.readings + after);
+    events = new EventSource(`${section.dataset.readings}?after=${encodeURIComponent(after)}`);
     events.addEventListener('open', () => say(true));
     events.addEventListener('error', () => say(false));
     events.addEventListener('reading', (event) => {
-      last = event.lastEventId;
+      after = new Date(Number(event.lastEventId) / 1000).toISOString();
       const told: Told = JSON.parse(event.data);
-      renew(told);
-      tell(told);
+      if (!renew(told)) tell(told);
     });
   };
   // A tab that nobody looks at asks for nothing: a browser has few connections to one server.
   document.addEventListener('visibilitychange', () => {
     events?.close();
-    if (document.visibilityState === 'visible') follow();
+    if (document.visibilityState !== 'visible') hiddenSince = Date.now();
+    // Of what was measured long ago the stream does not tell.
+    else if (hiddenSince !== undefined && Date.now() - hiddenSince > TOLD_FOR) window.location.reload();
+    else follow();
   });
   if (document.visibilityState === 'visible') follow();
 }

@@ -30,6 +30,16 @@ await run(async (page, say) => {
   await page.getByRole('link', { name: 'Glucose very low' }).first().waitFor();
   await page.getByText('Live: new readings show up here').waitFor();
 
+  // What comes while nobody looks is there when somebody does again.
+  const look = (state) => page.evaluate((state) => {
+    Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, state);
+  await look('hidden');
+  await please('measure a pressure while nobody looks');
+  await look('visible');
+  await page.locator('[data-metric="systolic"]', { hasText: '141' }).waitFor();
+
   // A reading shows up by itself; the charts wait until they are asked.
   await please('publish glucose in range');
   await page.locator('[data-metric="glucose"]', { hasText: '6.4' }).waitFor();

@@ -165,11 +165,31 @@ pub(super) async fn alerts_since(
     Ok(list_episodes(connection, &filter, most).await?)
 }
 
+/// The alerts of a patient that stand so, whenever they began.
+pub(super) async fn alerts_of(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    statuses: &[EpisodeStatus],
+    most: i64,
+) -> Result<Vec<Episode>, ApiError> {
+    let filter = EpisodeFilter {
+        statuses: statuses.to_vec(),
+        ..of_patient(patient)
+    };
+    Ok(list_episodes(connection, &filter, most).await?)
+}
+
 fn since(patient: PatientId, from: DateTime<Utc>) -> EpisodeFilter {
+    EpisodeFilter {
+        since: Some(from),
+        ..of_patient(patient)
+    }
+}
+
+fn of_patient(patient: PatientId) -> EpisodeFilter {
     EpisodeFilter {
         severities: SEVERITIES.map(|(name, _)| name.to_owned()).to_vec(),
         patient: Some(patient),
-        since: Some(from),
         ..EpisodeFilter::default()
     }
 }

@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use homeward_alerts::summary::news2::METRICS as NEWS2_METRICS;
 use homeward_alerts::summary::{ADULT_RANGE, Sample};
 use homeward_record::{Metric, PatientId};
@@ -17,7 +17,7 @@ use homeward_store::history::StoredReading;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use super::alerts::{AlertShown, alerts_since};
+use super::alerts::{AlertShown, alerts_of, alerts_since};
 use super::charts::Drawn;
 use super::head::Head;
 use super::news2::Latest;
@@ -89,6 +89,8 @@ struct Shown<'a> {
     charts: Vec<Chart>,
     glucose: Option<GlucoseReport<'a>>,
     as_of: Moment,
+    /// The same to the microsecond, for the script that tells what has arrived since.
+    read_at: String,
     /// Whether the reader may write notes.
     may_write: bool,
     notes: Vec<Written>,
@@ -115,6 +117,7 @@ pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Resp
     let metrics: Vec<Metric> = CHARTED.into_iter().filter(measured).collect();
     let measured = Measured::load(&mut connection, patient, &metrics, range, now).await?;
     let episodes = alerts_since(&mut connection, patient, from, MOST_ALERTS).await?;
+    let lasting = lasting(&mut connection, patient, &episodes).await?;
     let pressure = match measured.of(Metric::Systolic) {
         Some(_) => {
             let length = COURSES.max(now - from);
@@ -152,23 +155,31 @@ pub(crate) async fn get(exchange: Exchange, path: Path, uri: Uri) -> Result<Resp
         charts,
         glucose: glucose.as_ref().and_then(report),
         as_of: Moment::short(now),
+        read_at: now.to_rfc3339_opts(SecondsFormat::Micros, true),
         may_write: exchange.includes(Action::WriteNotes) && !head.break_glass,
         head: &head,
         unseen: episodes
             .iter()
             .filter(|episode| episode.status == EpisodeStatus::Cleared)
             .count(),
-        alerts: episodes.into_iter().filter(lasts).map(AlertShown::of).collect(),
+        alerts: lasting.into_iter().map(AlertShown::of).collect(),
         notes,
     };
     Ok(page(StatusCode::OK, &template))
 }
 
-fn lasts(episode: &Episode) -> bool {
-    matches!(
-        episode.status,
-        EpisodeStatus::Raised | EpisodeStatus::Acknowledged
-    )
+/// The alerts that last. One that began before all that were looked at is not left out: it has waited longest.
+async fn lasting(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    known: &[Episode],
+) -> Result<Vec<Episode>, ApiError> {
+    let statuses = [EpisodeStatus::Raised, EpisodeStatus::Acknowledged];
+    if i64::try_from(known.len()).is_ok_and(|known| known < MOST_ALERTS) {
+        let lasts = |episode: &&Episode| statuses.contains(&episode.status);
+        return Ok(known.iter().filter(lasts).cloned().collect());
+    }
+    alerts_of(connection, patient, &statuses, MOST_ALERTS).await
 }
 
 /// The report of glucose, if there are enough readings.

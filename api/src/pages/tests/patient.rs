@@ -538,6 +538,29 @@ async fn a_rule_is_taken_out_and_put_back_and_a_programme_begun() {
 }
 
 #[tokio::test]
+async fn an_alert_that_lasts_is_shown_however_many_came_after_it() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let rule = app.add_rule(patient).await;
+    app.raise(patient, rule, "high", false).await;
+    // It has lasted for long; meanwhile another rule raises and clears.
+    sqlx::query(
+        "INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, cleared_at, onset_at, onset_value,
+             onset_metric, latest_at, latest_value, latest_metric, worst_at, worst_value, worst_metric)
+         SELECT patient_id, rule_id, code, 'low', 'closed', late, raised_at, raised_at, onset_at, onset_value,
+             onset_metric, latest_at, latest_value, latest_metric, worst_at, worst_value, worst_metric
+         FROM episode CROSS JOIN generate_series(1, 250)",
+    )
+    .execute(app.pool())
+    .await
+    .unwrap();
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    let page = nurse.get("/patients/1001").await;
+    shows(&page, &["href=\"/alerts/1\""]);
+    assert!(!page.body.contains("No alert is open now"));
+}
+
+#[tokio::test]
 async fn a_device_says_when_it_was_last_heard_of_and_how_its_battery_is() {
     let app = TestApp::start().await;
     let patient = app.add_patient().await;
