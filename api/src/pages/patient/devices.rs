@@ -50,10 +50,19 @@ pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiE
     let head = Head::of(&exchange, patient).await?;
     let mut connection = exchange.connection().await;
     let found = list_devices(&mut connection, patient).await?;
-    let ids: Vec<DeviceId> = found.iter().map(|device| DeviceId(device.device_id)).collect();
+    let now = exchange.now();
+    let measures = |device: &ListedDevice| {
+        device.from <= now && device.until.is_none_or(|until| until > now) && device.revoked_at.is_none()
+    };
+    // What a device does that measures somebody else by now is not told.
+    let ids: Vec<DeviceId> = found
+        .iter()
+        .filter(|device| measures(device))
+        .map(|device| DeviceId(device.device_id))
+        .collect();
     let contacts = contacts_of(&mut connection, &ids).await?;
     drop(connection);
-    let shown = |device: ListedDevice| shown(device, &contacts);
+    let shown = |device: ListedDevice| shown(measures(&device), device, &contacts);
     let mut devices: Vec<DeviceShown> = found.into_iter().rev().map(shown).collect();
     devices.sort_by_key(|device| !device.current);
     let template = Shown {
@@ -65,8 +74,8 @@ pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiE
     Ok(page(StatusCode::OK, &template))
 }
 
-fn shown(device: ListedDevice, contacts: &HashMap<DeviceId, Contact>) -> DeviceShown {
-    let contact = contacts.get(&DeviceId(device.device_id));
+fn shown(current: bool, device: ListedDevice, contacts: &HashMap<DeviceId, Contact>) -> DeviceShown {
+    let contact = contacts.get(&DeviceId(device.device_id)).filter(|_| current);
     let battery = contact.and_then(|contact| contact.battery);
     DeviceShown {
         id: device.device_id,
@@ -74,7 +83,7 @@ fn shown(device: ListedDevice, contacts: &HashMap<DeviceId, Contact>) -> DeviceS
         last_contact: contact.map(|contact| Moment::short(contact.last_at)),
         battery: battery.map(|(percent, at)| (percent, percent < LOW_BATTERY, Moment::short(at))),
         from: Moment::new(device.from),
-        current: device.until.is_none() && device.revoked_at.is_none(),
+        current,
         until: device.until.map(Moment::new),
         revoked: device.revoked_at.map(Moment::new),
     }
