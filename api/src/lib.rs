@@ -90,6 +90,7 @@ mod share;
 mod sign_in;
 mod step_goal;
 mod tasks;
+mod streams;
 mod trends;
 
 #[cfg(test)]

@@ -45,8 +45,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
         let parameters = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| ApiError::parameter("path", "the path is not UTF-8"))?;
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(Path(parameters.iter().map(owned).collect()))
+        let owned = |(name, value): (&str, &str)| {
+            storable(name, value)?;
+            Ok((name.to_owned(), value.to_owned()))
+        };
+        Ok(Path(
+            parameters.iter().map(owned).collect::<Result<_, ApiError>>()?,
+        ))
     }
 }
 
@@ -69,6 +74,9 @@ impl<T: DeserializeOwned> Query<T> {
     pub(crate) fn of(uri: &Uri) -> Result<T, ApiError> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| ApiError::parameter("query", "the query is not of the form name=value&…"))?;
+        for (name, value) in &pairs.0 {
+            storable(name, value)?;
+        }
         let parameters = Parameters {
             pairs: pairs.0.into_iter(),
             value: None,
@@ -94,6 +102,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         serde_json::from_slice(&bytes)
             .map(Body)
             .map_err(|error| ApiError::Body(format!("the body is not the JSON that is expected: {error}")))
+    }
+}
+
+/// Makes sure that the record can have a text: of all characters it takes, it has none for U+0000.
+pub(crate) fn storable(name: &str, text: &str) -> Result<(), ApiError> {
+    match text.contains('\0') {
+        true => Err(ApiError::parameter(
+            name,
+            "it has a character in it that stands for nothing (U+0000)",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::error::ApiError;
 use crate::openapi::{Documented, Told};
 use crate::serve::ApiState;
 use crate::sign_in::{Hashing, Needs, RelyingParty, admit};
+use crate::streams::Streams;
 use crate::{
     access, access_log, blood_pressure_summary, break_glass, care_plan, choices, corrections, devices,
     dry_run, fhir, glucose_summary, health, metrics, news2, notes, openapi, pages, passport_shares, patients,
@@ -52,8 +53,9 @@ pub(crate) struct Shared {
     pub(crate) relying_parties: Vec<RelyingParty>,
     /// Where passwords are hashed.
     pub(crate) hashing: Hashing,
-    /// Who follows readings.
-    pub(crate) reading_streams: readings::stream::Streams,
+    /// Who follows alerts, and who follows readings.
+    pub(crate) alert_streams: Streams,
+    pub(crate) reading_streams: Streams,
     /// Ends the streams.
     pub(crate) shutdown: CancellationToken,
 }
@@ -81,7 +83,8 @@ impl Shared {
             state,
             hub: AlertHub::new(),
             dry_runs: Semaphore::new(1),
-            reading_streams: readings::stream::Streams::default(),
+            alert_streams: Streams::new(alerts::stream::MOST_STREAMS),
+            reading_streams: Streams::new(readings::stream::MOST_STREAMS),
             hashing: Hashing::new(),
             shutdown,
         }))
@@ -417,8 +420,9 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .fallback(async || ApiError::NotFound("there is nothing at this path".to_owned()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn(limit_time))
         .layer(from_fn(pages::form_token))
+        // Outside of what waits for a body.
+        .layer(from_fn(limit_time))
         .layer(from_fn(pages::outcomes))
         .layer(from_fn(pages::compress))
         .layer(from_fn(fhir::outcomes))

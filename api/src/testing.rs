@@ -271,6 +271,12 @@ impl TestApp {
         (head.headers, to_bytes(body, usize::MAX).await.unwrap().len())
     }
 
+    /// The answer to a request whose body never ends.
+    pub(crate) async fn send_without_end(&self, request: axum::http::request::Builder) -> Answer {
+        let body = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        self.answer(request.body(Body::from_stream(body)).unwrap()).await
+    }
+
     /// The answer to any request without a body.
     pub(crate) async fn send(&self, request: axum::http::request::Builder) -> Answer {
         self.answer(request.body(Body::empty()).unwrap()).await

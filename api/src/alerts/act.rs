@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::Alert;
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::Path;
+use crate::request::{Path, storable};
 
 /// The longest name, and the longest reason or comment, in characters: enough for whoever has something to say,
 /// and small enough to be shown in a list.
@@ -70,6 +70,7 @@ fn refused(refusal: &Refusal) -> ApiError {
 /// A text of the body without the space around it. It must say something, and not too much.
 pub(crate) fn text(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
     let text = text.trim();
+    storable(field, text)?;
     if text.is_empty() {
         return Err(ApiError::parameter(field, format!("{field} is empty")));
     }

@@ -9,7 +9,7 @@
 //! Everything sent is read from the record, in the order in which it was committed, and the record is also
 //! what a slow reader catches up from: nothing is skipped, and nothing is kept for anybody. A stream tells of those
 //! patients whom its caller may see when something happens; the first time that it tells of one is written down. It
-//! ends when its token is revoked.
+//! ends when its token is revoked. A caller may have so many streams at a time and no more (503).
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +41,7 @@ use crate::access::{Action, Exchange, Principal, may};
 use crate::error::ApiError;
 use crate::request::{Query, choose_some, parsed};
 use crate::routes::App;
+use crate::streams::Turn;
 
 /// How often a silent stream sends a comment, so that nothing on the way takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -59,6 +60,9 @@ const TRUST_FOR: Duration = if cfg!(test) {
     Duration::from_secs(10)
 };
 
+/// How many streams a caller may have at a time: the screens of a ward that share a token.
+pub(crate) const MOST_STREAMS: usize = 100;
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +79,7 @@ pub(crate) async fn get(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let severities = choose_some("severity", parameters.severity.as_deref(), &SEVERITIES)?;
     let asked_for = last_event_id(&headers)?;
+    let turn = app.alert_streams.take(exchange.principal().acts_as.id)?;
     let receiver = app.hub.subscribe();
     let latest = latest_transition(&mut *app.connection().await?).await?;
     // A number from the future is of a record that was restored from a backup since.
@@ -91,6 +96,7 @@ pub(crate) async fn get(
         page: VecDeque::new(),
         live: false,
         greeted: false,
+        _turn: turn,
     };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
@@ -131,6 +137,7 @@ struct Follower {
     /// Whether the record has nothing after `position` that the receiver does not bring.
     live: bool,
     greeted: bool,
+    _turn: Turn,
 }
 
 impl Follower {

@@ -12,6 +12,7 @@ use axum::response::Response;
 use super::compress::unmask;
 use crate::access::{CSRF_HEADER, IDEMPOTENCY_KEY};
 use crate::error::ApiError;
+use crate::request::storable;
 use crate::routes::MAX_BODY_BYTES;
 
 const OF_FORMS: &str = "application/x-www-form-urlencoded";
@@ -60,7 +61,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, state: &S) -> Result<Form, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        Ok(Form::parse(&bytes.map_err(|_| ApiError::TooLong)?))
+        let form = Form::parse(&bytes.map_err(|_| ApiError::TooLong)?);
+        for (name, text) in &form.0 {
+            storable(name, text)?;
+        }
+        Ok(form)
     }
 }
 

@@ -171,6 +171,64 @@ async fn who_holds_several_roles_picks_one() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn nobody_is_led_elsewhere_by_signing_in() {
+    let app = TestApp::start().await;
+    let team = default_team(&mut *app.connection().await).await.unwrap();
+    let account = app.add_account("mei.ng").await;
+    app.grant(account, Role::CareTeamMember, Some(team), None).await;
+    // A browser leaves the tab out, and goes to //elsewhere.example.
+    for to in [
+        "//elsewhere.example",
+        "/%09/elsewhere.example",
+        "/%5Celsewhere.example",
+    ] {
+        let mut browser = Browser {
+            app: &app,
+            cookie: String::new(),
+        };
+        let page = browser.get(&format!("/sign-in?to={to}")).await;
+        assert!(!page.body.contains("elsewhere.example"), "{to}: {}", page.body);
+        let form = format!("name=mei.ng&password={}&to={to}", PASSWORD.replace(' ', "+"));
+        assert_eq!(location(&browser.post("/sign-in", &form).await), "/", "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_come_is_not_waited_for_for_long() {
+    let app = TestApp::start().await;
+    let request = Request::post("/sign-in")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ACCEPT, "text/html");
+    // As long as any request may take.
+    let answer = app.send_without_end(request).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body.contains("took too long"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn what_the_record_cannot_have_is_the_mistake_of_who_types_it() {
+    let app = TestApp::start().await;
+    app.add_patient().await;
+    let team = default_team(&mut *app.connection().await).await.unwrap();
+    let mut nurse = signed_in(&app, "mei.ng", Role::CareTeamMember, (Some(team), None)).await;
+    let csrf = token(&nurse.get("/patients").await).to_owned();
+    assert_eq!(nurse.get("/patients?query=a%00b").await.status, 400);
+    assert_eq!(
+        nurse.get("/patients/1001/care-plan/rules/a%00b").await.status,
+        400
+    );
+    let note = format!("csrf_token={csrf}&text=a%00b");
+    assert_eq!(nurse.post("/patients/1001/notes", &note).await.status, 400);
+    let answer = app
+        .post_json(
+            "/api/v1/patients/1001/notes",
+            &serde_json::json!({"text": "a\0b"}),
+        )
+        .await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+}
+
 async fn what_pages_load_stays_in_caches_and_comes_compressed() {
     let app = TestApp::start().await;
     let page = app

@@ -127,7 +127,10 @@ pub(super) fn see(path: &str) -> Response {
 
 /// A path of ours, where somebody wanted to go; else the first page.
 pub(super) fn ours(path: &str) -> &str {
-    let plain = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+    // Browsers take a backslash for a slash, and leave tabs and line breaks out wherever they stand.
+    let plain = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|letter: char| letter == '\\' || letter.is_control());
     if plain { path } else { "/" }
 }
 
@@ -195,6 +198,8 @@ mod tests {
             ("//elsewhere.example", "/"),
             ("https://elsewhere.example", "/"),
             ("/\\elsewhere.example", "/"),
+            ("/\t/elsewhere.example", "/"),
+            ("/worklist\r\n", "/"),
             ("", "/"),
         ] {
             assert_eq!(ours(path), to, "{path}");

@@ -15,7 +15,6 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Tick};
 
 use axum::extract::State;
@@ -38,6 +37,7 @@ use crate::pages::{Moment, number_in_words};
 use crate::request::{Instant, Path, Query, parsed};
 use crate::routes::App;
 use crate::series::require_patient;
+use crate::streams::Turn;
 
 /// How often the record is looked at: as soon as somebody at a bedside would look up. Tests do not wait.
 const LOOK_EVERY: Duration = if cfg!(test) {
@@ -57,7 +57,7 @@ const STORED_WITHIN: TimeDelta = TimeDelta::seconds(30);
 const MOST: i64 = 100;
 
 /// How many patients a caller may follow at a time: the tabs of a browser, or a program's own list of some.
-const MOST_STREAMS: usize = 50;
+pub(crate) const MOST_STREAMS: usize = 50;
 
 /// For how long a stream goes by it that its token or session is good. Tests do not wait.
 const TRUST_FOR: Duration = if cfg!(test) {
@@ -115,7 +115,7 @@ pub(crate) async fn get(
     };
     drop(connection);
     let principal = exchange.principal().clone();
-    let turn = Turn::take(&app, principal.acts_as.id)?;
+    let turn = app.reading_streams.take(principal.acts_as.id)?;
     let follower = Follower {
         app,
         principal,
@@ -147,60 +147,13 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<DateTime<Utc>>, ApiError>
         return Ok(None);
     };
     let micros = header.to_str().ok().and_then(|text| text.parse().ok());
-    match micros.and_then(DateTime::from_timestamp_micros) {
+    let at = micros.filter(|micros| *micros >= 0);
+    match at.and_then(DateTime::from_timestamp_micros) {
         Some(at) => Ok(Some(at)),
         None => Err(ApiError::parameter(
             "Last-Event-ID",
             "expected the id of an event",
         )),
-    }
-}
-
-/// How many streams each caller has.
-#[derive(Default)]
-pub(crate) struct Streams(Mutex<HashMap<i64, usize>>);
-
-/// One of a caller's streams, for as long as it lasts.
-struct Turn {
-    app: App,
-    held_role: i64,
-}
-
-impl Turn {
-    fn take(app: &App, held_role: i64) -> Result<Turn, ApiError> {
-        let mut streams = app
-            .reading_streams
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = streams.entry(held_role).or_default();
-        if *count >= MOST_STREAMS {
-            return Err(ApiError::Busy(
-                "so many streams are open already; close one of them",
-            ));
-        }
-        *count += 1;
-        Ok(Turn {
-            app: Arc::clone(app),
-            held_role,
-        })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut streams = self
-            .app
-            .reading_streams
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = streams.get_mut(&self.held_role) {
-            *count -= 1;
-            if *count == 0 {
-                streams.remove(&self.held_role);
-            }
-        }
     }
 }
 

@@ -1,9 +1,11 @@
+use axum::http::Method;
 use homeward_record::{PatientId, RuleId};
+use homeward_store::access::Role;
 use homeward_store::admin::revoke_token;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::testing::{TestApp, now};
+use crate::testing::{TOKEN, TestApp, now};
 
 async fn app_with_rule() -> (TestApp, PatientId, RuleId) {
     let app = TestApp::start().await;
@@ -26,6 +28,24 @@ async fn an_event_tells_what_happened_and_the_alert_as_it_stands() {
     event: raised
     data: {"transition":{"id":1,"kind":"raised","at":"2026-11-22T12:00:00Z","actor":null,"detail":null},"alert":{"id":1,"patient":1001,"rule":{"id":1,"code":"glucose-very-low","name":"Glucose very low","guidance":"Treat the low glucose now."},"severity":"high","status":"raised","late":false,"text":"Glucose 2.6 mmol/L, below 3.0 mmol/L since 11:50 UTC; lowest 2.4 mmol/L at 11:53 UTC.","raised_at":"2026-11-22T12:00:00Z","acknowledged_at":null,"acknowledged_by":null,"cleared_at":null,"ended_at":null,"withdrawn_at":null,"assigned_to":null,"snoozed_until":null,"escalation":0,"onset":{"metric":"glucose","at":"2026-11-22T11:50:00Z","value":2.8,"unit":"mmol/L","figure":null},"latest":{"metric":"glucose","at":"2026-11-22T11:55:00Z","value":2.6,"unit":"mmol/L","figure":null},"worst":{"metric":"glucose","at":"2026-11-22T11:53:00Z","value":2.4,"unit":"mmol/L","figure":null},"detail":null}}
     "#);
+}
+
+#[tokio::test]
+async fn nobody_takes_all_the_streams_there_are() {
+    let (app, ..) = app_with_rule().await;
+    let mut streams = Vec::new();
+    for _ in 0..MOST_STREAMS {
+        streams.push(app.stream("", None).await);
+    }
+    let path = "/api/v1/alerts/stream";
+    let status = async |token: &str| app.status_as(token, &Method::GET, path).await.as_u16();
+    assert_eq!(status(TOKEN).await, 503);
+    let other = app.token_of(Role::PrivacyOfficer, None, None).await;
+    assert_eq!(status(&other).await, 403);
+    let patient = app.token_of(Role::Patient, None, Some(PatientId(1_001))).await;
+    assert_eq!(status(&patient).await, 200);
+    streams.pop();
+    assert_eq!(status(TOKEN).await, 200);
 }
 
 #[tokio::test]

@@ -89,6 +89,13 @@ async fn what_cannot_be_followed_is_explained() {
     ] {
         assert_eq!(app.get(path).await.status, status, "{path}");
     }
+    let ids = ["-1", "-8334601228800000000", "9223372036854775807", "yesterday"];
+    for id in ids {
+        let request = axum::http::Request::get(PATH)
+            .header("Authorization", format!("Bearer {TOKEN}"))
+            .header("Last-Event-ID", id);
+        assert_eq!(app.send(request).await.status, 400, "{id}");
+    }
     let mut streams = Vec::new();
     for _ in 0..MOST_STREAMS {
         streams.push(app.events(TOKEN, PATH).await);
