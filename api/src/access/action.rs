@@ -201,6 +201,23 @@ impl Action {
         }
     }
 
+    /// What somebody reads who is shown its form once more, with what is wrong: then nothing was done.
+    pub(super) fn shows(self) -> Action {
+        match self {
+            Action::EnterReadings | Action::CorrectReadings => Action::ReadReadings,
+            Action::ChangeCarePlan | Action::TryRules => Action::ReadCarePlan,
+            Action::WorkOnAlerts => Action::ReadAlerts,
+            Action::WorkOnTasks => Action::ReadTasks,
+            Action::ManageDevices => Action::ReadDevices,
+            Action::Choose => Action::ReadChoices,
+            Action::Share => Action::ReadShares,
+            Action::SetStepGoal => Action::ReadStepGoal,
+            // At the head of every other page about a patient is who that is.
+            action if action.scope().write => Action::ReadPatient,
+            action => action,
+        }
+    }
+
     /// What of a patient's record it changes or shows; a token without this scope may not do it.
     pub(crate) fn scope(self) -> Scope {
         let (resource, write) = match self {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
 
 use super::may::{Decide, Denied};
 use super::{Action, Principal, idempotency};
-use crate::error::ApiError;
+use crate::error::{ApiError, Problem};
 use crate::request::Path;
 use crate::routes::App;
 
@@ -47,10 +48,8 @@ struct Inner {
 struct Noted {
     patients: BTreeSet<PatientId>,
     reason: Option<String>,
-    /// There turned out to be no reason on file.
+    /// There turned out to be no reason on file, or what was to be shown for one was wrong.
     refused: bool,
-    /// What was shown although nothing was done: how the log calls that.
-    shown: Option<Action>,
 }
 
 impl Exchange {
@@ -113,10 +112,9 @@ impl Exchange {
         self.noted().patients.extend(patients);
     }
 
-    /// Notes that a refusal shows the record of those who are noted: a form again, with what is wrong. Then nothing was
-    /// done, and the log says that they were read.
-    pub(crate) fn note_shown(&self, action: Action) {
-        self.noted().shown = Some(action);
+    /// Notes that somebody was refused who tried something that the log has to tell of.
+    pub(crate) fn note_refused(&self) {
+        self.noted().refused = true;
     }
 
     /// Whose record the answer is about, as far as was noted.
@@ -171,36 +169,41 @@ impl Exchange {
     /// Writes down what was done, and commits it.
     async fn conclude(&self) -> Result<(), ApiError> {
         match self.take().await {
-            Some(transaction) => self.write_down(transaction).await,
+            Some(transaction) => self.write_down(transaction, self.0.action).await,
             None => Ok(()),
         }
     }
 
-    /// Undoes what the handler has begun, and writes down that it was refused, if that is so.
-    async fn give_up(&self, app: &App) -> Result<(), ApiError> {
+    /// Undoes what the handler has begun. Writes down that it was refused, if that is so, or that the answer shows a record
+    /// all the same: a form once more, with what is wrong.
+    async fn give_up(&self, app: &App, shows: bool) -> Result<(), ApiError> {
         // Rolled back by its end.
         drop(self.take().await);
-        let nothing = {
+        let (refused, shown) = {
             let noted = self.noted();
-            !noted.refused && noted.shown.is_none()
+            (noted.refused, shows && !noted.patients.is_empty())
         };
-        if nothing {
-            return Ok(());
+        match (refused, shown) {
+            (true, _) => self.write_down(app.begin().await?, self.0.action).await,
+            (false, true) => self.write_down(app.begin().await?, self.0.action.shows()).await,
+            (false, false) => Ok(()),
         }
-        self.write_down(app.begin().await?).await
     }
 
-    async fn write_down(&self, mut transaction: Transaction<'static, Postgres>) -> Result<(), ApiError> {
+    async fn write_down(
+        &self,
+        mut transaction: Transaction<'static, Postgres>,
+        action: Action,
+    ) -> Result<(), ApiError> {
         let Noted {
             patients,
             reason,
             refused,
-            shown,
         } = std::mem::take(&mut *self.noted());
         let entry = AuditEntry {
             held_role: Some(self.0.principal.acts_as.id),
             actor: &self.0.principal.name,
-            action: shown.filter(|_| !refused).unwrap_or(self.0.action).name(),
+            action: action.name(),
             done: !refused,
             target: &self.0.target,
             patients: &patients.into_iter().collect::<Vec<_>>(),
@@ -287,7 +290,7 @@ pub(crate) async fn pass(
     if response.status().is_success() || response.status().is_redirection() {
         exchange.conclude().await?;
     } else {
-        exchange.give_up(&app).await?;
+        exchange.give_up(&app, is_page(&response)).await?;
     }
     allowance.tell(response.headers_mut());
     Ok(response)
@@ -301,3 +304,10 @@ fn refusal(denied: Denied, patient: Option<PatientId>) -> ApiError {
         (Denied::Scope, _) => ApiError::Forbidden("the token is not for this: its scopes do not include it"),
     }
 }
+/// Whether an answer is a page that its handler made; what went wrong before that is told as a problem, which shows nothing.
+fn is_page(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let is_html = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    is_html && response.extensions().get::<Problem>().is_none()
+}
+

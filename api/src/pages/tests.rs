@@ -1,4 +1,5 @@
 mod patient;
+mod shown_again;
 mod worklist;
 
 use axum::http::Request;
@@ -171,7 +172,6 @@ async fn who_holds_several_roles_picks_one() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn nobody_is_led_elsewhere_by_signing_in() {
     let app = TestApp::start().await;
     let team = default_team(&mut *app.connection().await).await.unwrap();
@@ -229,6 +229,7 @@ async fn what_the_record_cannot_have_is_the_mistake_of_who_types_it() {
     assert_eq!(answer.status, 400, "{}", answer.body);
 }
 
+#[tokio::test]
 async fn what_pages_load_stays_in_caches_and_comes_compressed() {
     let app = TestApp::start().await;
     let page = app

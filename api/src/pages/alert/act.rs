@@ -13,7 +13,7 @@ use super::super::form::Form;
 use super::super::view::{ours, see, wants_page};
 use super::super::worklist::colleagues_of;
 use super::Refused;
-use crate::access::{Action as Use, Exchange};
+use crate::access::Exchange;
 use crate::alerts::act::{TEXT_LENGTH, act_on, text};
 use crate::alerts::show::find;
 use crate::error::ApiError;
@@ -180,6 +180,5 @@ async fn answer(
     if !wants_page(headers) {
         return Err(error);
     }
-    exchange.note_shown(Use::ReadAlerts);
     super::show(exchange, path, status, Some(Refused::new(action, &error, form))).await
 }
