@@ -111,6 +111,7 @@ pub(crate) fn sentence(access: &Access) -> String {
     if !access.done {
         let why = match access.basis.as_str() {
             _ if access.action == "open_share" => "the code was wrong",
+            _ if access.action == "break_glass" => "the date of birth was wrong",
             "none" => "there was no reason on file",
             _ => "their role or their reason does not cover it",
         };

@@ -1,13 +1,15 @@
 //! `POST /api/v1/break-glass`: opens the record of a patient without a relationship, for a stated reason.
 //!
 //! The body is `{"nhs_number": "999 000 0018", "born": "1948-07-05", "reason": "Found collapsed, no team on record"}`:
-//! number and date of birth together, so that nobody browses. For four hours the caller's role may read the patient's
+//! number and date of birth together, so that nobody browses; where they do not fit, whose number it is sees that it was
+//! tried. For four hours the caller's role may read the patient's
 //! record, and change nothing. The patient sees it at once in the access log, and a privacy officer has to look into
 //! it. Answers with the patient's number and until when.
 
 pub(crate) mod review;
 
 use axum::Json;
+use axum::extract::State;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_record::{NhsNumber, PatientId};
 use homeward_store::break_glass::{break_glass, find_patient};
@@ -17,7 +19,9 @@ use utoipa::ToSchema;
 use crate::access::Exchange;
 use crate::alerts::act::{NoParameters, TEXT_LENGTH, text};
 use crate::error::ApiError;
+use crate::guesses;
 use crate::request::{Body, Query};
+use crate::routes::App;
 
 /// How long it lasts. A choice of this product: longer than an ambulance or an emergency department needs, shorter
 /// than a shift.
@@ -42,15 +46,16 @@ pub(crate) struct Broken {
 }
 
 pub(crate) async fn post(
+    State(app): State<App>,
     exchange: Exchange,
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<Broken>, ApiError> {
-    Ok(Json(open(&exchange, &asked).await?))
+    Ok(Json(open(&app, &exchange, &asked).await?))
 }
 
 /// Lets the caller's role see a patient for a while.
-pub(crate) async fn open(exchange: &Exchange, asked: &Asked) -> Result<Broken, ApiError> {
+pub(crate) async fn open(app: &App, exchange: &Exchange, asked: &Asked) -> Result<Broken, ApiError> {
     let nhs_number: NhsNumber =
         asked
             .nhs_number
@@ -63,11 +68,15 @@ pub(crate) async fn open(exchange: &Exchange, asked: &Asked) -> Result<Broken, A
         let detail = "say why you need to see the record: the patient and a privacy officer read it";
         return Err(ApiError::parameter("reason", detail));
     }
+    guesses::count(app, exchange).await?;
     let mut connection = exchange.connection().await;
-    let patient = find_patient(&mut connection, &nhs_number, asked.born).await?;
-    let patient = patient.ok_or_else(|| {
-        ApiError::NotFound("there is no patient with this number and date of birth".to_owned())
-    })?;
+    let Some(patient) = find_patient(&mut connection, &nhs_number, asked.born).await? else {
+        guesses::was_wrong(app, exchange, &nhs_number).await?;
+        return Err(ApiError::NotFound(
+            "there is no patient with this number and date of birth".to_owned(),
+        ));
+    };
+    guesses::was_right(app, exchange).await?;
     let now = exchange.now();
     let until = now + LASTS;
     let held_role = exchange.principal().acts_as.id;

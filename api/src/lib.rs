@@ -70,6 +70,7 @@ mod error;
 mod etag;
 mod fhir;
 mod glucose_summary;
+mod guesses;
 mod health;
 mod metrics;
 mod news2;
@@ -89,8 +90,8 @@ mod serve;
 mod share;
 mod sign_in;
 mod step_goal;
-mod tasks;
 mod streams;
+mod tasks;
 mod trends;
 
 #[cfg(test)]

@@ -69,9 +69,11 @@ async fn change_of(
     let id: i64 = path.value("task")?;
     let mut connection = exchange.connection().await;
     let by = (exchange.actor(), exchange.now());
-    match change_task(&mut connection, id, version, change, by).await? {
+    let changed = change_task(&mut connection, id, version, change, by).await?;
+    drop(connection);
+    match changed {
         Changed::Task(task) => {
-            exchange.note_patients([task.patient]);
+            exchange.require_each([task.patient]).await?;
             Ok(Tagged::from(*task))
         }
         Changed::Unknown => Err(unknown(id)),

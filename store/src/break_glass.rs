@@ -75,15 +75,29 @@ pub async fn list(connection: &mut PgConnection, limit: i64) -> Result<Vec<Break
     load(connection, None, limit).await
 }
 
-/// Notes what a privacy officer found, and answers with the access; `None` where there is none of this number.
+/// What becomes of a finding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reviewed {
+    /// It is noted.
+    Noted(BreakGlass),
+    /// Somebody else has looked into it, and what they found stands.
+    Earlier(BreakGlass),
+    /// Whoever looks into it has done it themselves.
+    Own,
+    /// There is none of this number.
+    Unknown,
+}
+
+/// Notes what a privacy officer found, who may put their own finding in other words and nobody else's.
 pub async fn review(
     connection: &mut PgConnection,
     id: i64,
     (by, finding): (&str, &str),
     now: DateTime<Utc>,
-) -> Result<Option<BreakGlass>, Error> {
-    sqlx::query!(
-        "UPDATE break_glass SET reviewed_at = $4, reviewed_by = $2, finding = $3 WHERE break_glass_id = $1",
+) -> Result<Reviewed, Error> {
+    let noted = sqlx::query!(
+        "UPDATE break_glass SET reviewed_at = $4, reviewed_by = $2, finding = $3
+         WHERE break_glass_id = $1 AND (reviewed_by IS NULL OR reviewed_by = $2)",
         id,
         by,
         finding,
@@ -92,7 +106,16 @@ pub async fn review(
     .execute(&mut *connection)
     .await
     .map_err(|source| Error::new("note a finding", source))?;
-    Ok(load(connection, Some(id), 1).await?.pop())
+    let is_noted = noted.rows_affected() > 0;
+    let found = load(connection, Some(id), 1).await?.pop();
+    Ok(match found {
+        Some(found) if is_noted => Reviewed::Noted(found),
+        Some(found) if found.reviewed_by.as_deref().is_some_and(|other| other != by) => {
+            Reviewed::Earlier(found)
+        }
+        Some(_) => Reviewed::Own,
+        None => Reviewed::Unknown,
+    })
 }
 
 async fn load(connection: &mut PgConnection, id: Option<i64>, limit: i64) -> Result<Vec<BreakGlass>, Error> {

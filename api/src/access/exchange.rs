@@ -139,23 +139,39 @@ impl Exchange {
     /// the transaction sees nobody else. `false`: there is no reason on file, so that to the caller there is no such
     /// patient; the log says that it was refused, also where the answer is a success.
     pub(crate) async fn turn_to(&self, patient: PatientId) -> Result<bool, ApiError> {
-        let held_role = self.0.principal.acts_as.id;
-        let mut connection = self.connection().await;
-        let basis = basis_for(&mut connection, held_role, patient, self.0.now).await?;
-        self.note_patients([patient]);
-        match (self.0.decide)(&self.0.principal, self.0.action, Some(basis)) {
+        match self.judge(patient).await? {
             Ok(()) => {
+                let held_role = self.0.principal.acts_as.id;
+                let mut connection = self.connection().await;
                 act_as(&mut connection, held_role, Some(patient), self.0.now).await?;
                 Ok(true)
             }
-            Err(denied) => {
-                self.noted().refused = true;
-                match denied {
-                    Denied::NoReason => Ok(false),
-                    denied => Err(refusal(denied, Some(patient))),
-                }
-            }
+            Err(Denied::NoReason) => Ok(false),
+            Err(denied) => Err(refusal(denied, Some(patient))),
         }
+    }
+
+    /// Makes sure that the caller may do to each of these patients what the request does, and notes them. The transaction
+    /// goes on to see all whom the caller may see.
+    pub(crate) async fn require_each(
+        &self,
+        patients: impl IntoIterator<Item = PatientId>,
+    ) -> Result<(), ApiError> {
+        for patient in patients {
+            let judged = self.judge(patient).await?;
+            judged.map_err(|denied| refusal(denied, Some(patient)))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may do to this patient what the request does. The patient is noted, and so is a refusal.
+    async fn judge(&self, patient: PatientId) -> Result<Result<(), Denied>, ApiError> {
+        let held_role = self.0.principal.acts_as.id;
+        let basis = basis_for(&mut *self.connection().await, held_role, patient, self.0.now).await?;
+        self.note_patients([patient]);
+        let judged = (self.0.decide)(&self.0.principal, self.0.action, Some(basis));
+        self.noted().refused |= judged.is_err();
+        Ok(judged)
     }
 
     fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
@@ -296,6 +312,13 @@ pub(crate) async fn pass(
     Ok(response)
 }
 
+/// Whether an answer is a page that its handler made; what went wrong before that is told as a problem, which shows nothing.
+fn is_page(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let is_html = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    is_html && response.extensions().get::<Problem>().is_none()
+}
+
 fn refusal(denied: Denied, patient: Option<PatientId>) -> ApiError {
     match (denied, patient) {
         (Denied::NoReason, Some(patient)) => ApiError::NotFound(format!("there is no patient {patient}")),
@@ -304,10 +327,3 @@ fn refusal(denied: Denied, patient: Option<PatientId>) -> ApiError {
         (Denied::Scope, _) => ApiError::Forbidden("the token is not for this: its scopes do not include it"),
     }
 }
-/// Whether an answer is a page that its handler made; what went wrong before that is told as a problem, which shows nothing.
-fn is_page(response: &Response) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE);
-    let is_html = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    is_html && response.extensions().get::<Problem>().is_none()
-}
-

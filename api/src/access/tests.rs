@@ -1,5 +1,6 @@
 //! Every route and every role, with a reason on file and without; and what holds when nobody asks for one.
 
+mod glass;
 mod signed_in;
 mod table;
 mod twice;
@@ -461,6 +462,7 @@ async fn breaking_the_glass_is_for_a_reason_for_a_time_and_seen_by_the_patient()
     gp_clinician (doctor or nurse, High Street) tried to mark one of your readings as wrong, and was refused: their role or their reason does not cover it.
     gp_clinician (doctor or nurse, High Street) looked at your readings. Why they may: they stated a reason to open your record.
     gp_clinician (doctor or nurse, High Street) opened your record without a relationship: found collapsed, no relative. Why they may: they stated a reason to open your record.
+    gp_clinician (doctor or nurse, High Street) tried to open your record without a relationship, and was refused: the date of birth was wrong.
     gp_clinician (doctor or nurse, High Street) tried to look at your readings, and was refused: there was no reason on file.
     ");
 

@@ -1,8 +1,9 @@
 //! `GET /api/v1/break-glass`: what was opened without a relationship, what nobody has looked into yet first.
-//! `POST /api/v1/break-glass/{break_glass}/review`: what a privacy officer found.
+//! `POST /api/v1/break-glass/{break_glass}/review`: what a privacy officer found. Nobody looks into what they did themselves
+//! (403), and what somebody else has found stands (409). A privacy officer of one organisation sees what was done there.
 
 use axum::Json;
-use homeward_store::break_glass::{BreakGlass, list, review};
+use homeward_store::break_glass::{self, BreakGlass, Reviewed, list};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,15 +44,26 @@ pub(crate) async fn post(
 ) -> Result<Json<BreakGlass>, ApiError> {
     let id: i64 = path.value("break_glass")?;
     let finding = text("finding", &body.finding, TEXT_LENGTH)?;
-    let reviewed = review(
-        &mut *exchange.connection().await,
-        id,
-        (exchange.actor(), &finding),
-        exchange.now(),
-    )
-    .await?;
-    let reviewed = reviewed.ok_or_else(|| ApiError::NotFound(format!("there is no break-glass {id}")))?;
-    exchange.note_patients([reviewed.patient]);
-    exchange.note_reason(&finding);
-    Ok(Json(reviewed))
+    review(&exchange, id, &finding).await.map(Json)
+}
+
+/// Notes what the caller found.
+pub(crate) async fn review(exchange: &Exchange, id: i64, finding: &str) -> Result<BreakGlass, ApiError> {
+    let by = (exchange.actor(), finding);
+    let mut connection = exchange.connection().await;
+    match break_glass::review(&mut connection, id, by, exchange.now()).await? {
+        Reviewed::Noted(reviewed) => {
+            exchange.note_patients([reviewed.patient]);
+            exchange.note_reason(finding);
+            Ok(reviewed)
+        }
+        Reviewed::Earlier(other) => {
+            let by = other.reviewed_by.unwrap_or_default();
+            Err(ApiError::Conflict(format!("{by} has looked into it already")))
+        }
+        Reviewed::Own => Err(ApiError::Forbidden(
+            "it was you who opened the record: another privacy officer has to look into it",
+        )),
+        Reviewed::Unknown => Err(ApiError::NotFound(format!("there is no break-glass {id}"))),
+    }
 }

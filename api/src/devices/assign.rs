@@ -38,7 +38,8 @@ pub(crate) async fn post(
     Ok(Json(Listed { patient, devices }))
 }
 
-/// Gives a device to a patient, in the caller's name. Whoever it measured until then sees that in their log too.
+/// Gives a device to a patient, in the caller's name. Whoever it measured until then sees that in their log too. Who sees
+/// either of them for a stated reason alone gives and takes nothing.
 pub(crate) async fn assign(
     exchange: &Exchange,
     device: DeviceId,
@@ -52,6 +53,8 @@ pub(crate) async fn assign(
     let before = before
         .filter(|before| before.current)
         .map(|before| before.patient);
-    exchange.note_patients(before.into_iter().chain([patient]));
+    drop(connection);
+    exchange.require_each(before.into_iter().chain([patient])).await?;
+    let mut connection = exchange.connection().await;
     Ok(assign_device(&mut connection, device, patient, from).await?)
 }

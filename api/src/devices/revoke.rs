@@ -32,11 +32,16 @@ pub(crate) async fn post(
     Ok(Json(Revoked { device, revoked_at }))
 }
 
-/// Lets a device in no more, in the caller's name. Answers when that was done first.
+/// Lets a device in no more, in the caller's name. Answers when that was done first. Who sees the patient whom it measures
+/// for a stated reason alone takes nothing away.
 pub(crate) async fn revoke(exchange: &Exchange, device: DeviceId) -> Result<DateTime<Utc>, ApiError> {
     let mut connection = exchange.connection().await;
     let revoked_at = revoke_device(&mut connection, device, exchange.now()).await?;
     let measured = find_device(&mut connection, device, exchange.now()).await?;
-    exchange.note_patients(measured.map(|device| device.patient));
+    drop(connection);
+    match measured {
+        Some(measured) if measured.current => exchange.require_each([measured.patient]).await?,
+        measured => exchange.note_patients(measured.map(|device| device.patient)),
+    }
     Ok(revoked_at)
 }

@@ -2,18 +2,21 @@
 //! says what was found. `GET /break-glass/open` is where a clinician opens a record so; `POST` does it.
 
 use askama::Template;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use homeward_store::break_glass::{BreakGlass, list, review};
+use homeward_store::break_glass::{BreakGlass, list};
 
 use super::form::Form;
 use super::moment::Moment;
 use super::view::{Who, page, see};
 use crate::access::Exchange;
 use crate::alerts::act::{TEXT_LENGTH, text};
+use crate::break_glass::review::review;
 use crate::break_glass::{Asked, open};
 use crate::error::ApiError;
 use crate::request::Path;
+use crate::routes::App;
 
 /// The most that is listed.
 const MOST: i64 = 200;
@@ -64,11 +67,7 @@ fn row(broken: BreakGlass) -> Row {
 pub(crate) async fn found(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
     let id: i64 = path.value("break_glass")?;
     let finding = text("finding", form.text("finding"), TEXT_LENGTH)?;
-    let by = (exchange.actor(), finding.as_str());
-    let reviewed = review(&mut *exchange.connection().await, id, by, exchange.now()).await?;
-    let reviewed = reviewed.ok_or_else(|| ApiError::NotFound(format!("there is no break-glass {id}")))?;
-    exchange.note_patients([reviewed.patient]);
-    exchange.note_reason(&finding);
+    review(&exchange, id, &finding).await?;
     Ok(see("/break-glass"))
 }
 
@@ -86,7 +85,11 @@ pub(crate) async fn ask(exchange: Exchange) -> Response {
     show(&exchange, StatusCode::OK, &Form::empty(), None)
 }
 
-pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, ApiError> {
+pub(crate) async fn post(
+    State(app): State<App>,
+    exchange: Exchange,
+    form: Form,
+) -> Result<Response, ApiError> {
     let born = form.text("born").parse();
     let asked = match born {
         Ok(born) => Asked {
@@ -104,9 +107,9 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
             ));
         }
     };
-    match open(&exchange, &asked).await {
+    match open(&app, &exchange, &asked).await {
         Ok(broken) => Ok(see(&format!("/patients/{}", broken.patient))),
-        Err(error @ (ApiError::Parameter { .. } | ApiError::NotFound(_))) => {
+        Err(error @ (ApiError::Parameter { .. } | ApiError::NotFound(_) | ApiError::TooOften { .. })) => {
             let wrong = Some(error.to_string());
             Ok(show(&exchange, StatusCode::UNPROCESSABLE_ENTITY, &form, wrong))
         }

@@ -96,7 +96,7 @@ pub(crate) async fn take_back(exchange: Exchange, path: Path) -> Result<Response
     let patient = return_device(&mut *exchange.connection().await, device.id, exchange.now()).await?;
     let patient = patient
         .ok_or_else(|| ApiError::Conflict("the device measures nobody whom you look after".to_owned()))?;
-    exchange.note_patients([patient]);
+    exchange.require_each([patient]).await?;
     Ok(back_to(device.id))
 }
 

@@ -6,6 +6,7 @@
 //! begins a programme if the lead says so: that is a clinical act, which no administrator does.
 
 use askama::Template;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::NaiveDate;
@@ -21,6 +22,7 @@ use super::{Choice, MOST, number_of, sections, with_parameters};
 use crate::access::Exchange;
 use crate::alerts::act::{NAME_LENGTH, TEXT_LENGTH, text};
 use crate::error::ApiError;
+use crate::guesses;
 use crate::pages::form::Form;
 use crate::pages::patient::head::spaced;
 use crate::pages::problems::Problems;
@@ -29,6 +31,7 @@ use crate::patients::register::{Registered, register, require_born};
 use crate::patients::require_kind;
 use crate::patients::search::words_of;
 use crate::request::{Query, parsed};
+use crate::routes::App;
 
 #[derive(Template)]
 #[template(path = "pages/admin/patients.html")]
@@ -157,7 +160,11 @@ struct Typed {
     practice: Option<i64>,
 }
 
-pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, ApiError> {
+pub(crate) async fn post(
+    State(app): State<App>,
+    exchange: Exchange,
+    form: Form,
+) -> Result<Response, ApiError> {
     let mut problems = Problems::default();
     let nhs_number = problems.take("nhs_number", form.text("nhs_number").parse::<NhsNumber>());
     let name = problems.take("name", text("name", form.text("name"), NAME_LENGTH));
@@ -185,7 +192,7 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
         practice,
     };
     let done = match own {
-        true => enrol(&exchange, &typed, form.text("programme"), &reason).await,
+        true => enrol(&app, &exchange, &typed, form.text("programme"), &reason).await,
         false => {
             let registered = Registered {
                 nhs_number: typed.nhs_number,
@@ -208,6 +215,7 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
 
 /// Puts somebody into the care of the lead's own team.
 async fn enrol(
+    app: &App,
     exchange: &Exchange,
     typed: &Typed,
     programme: &str,
@@ -234,12 +242,14 @@ async fn enrol(
         },
     };
     let by = exchange.actor();
-    let enrolled = enrol_with_own_team(&mut connection, &new, by).await?;
-    let (patient, _) = enrolled.ok_or_else(|| {
-        ApiError::Conflict(
+    guesses::count(app, exchange).await?;
+    let Some((patient, _)) = enrol_with_own_team(&mut connection, &new, by).await? else {
+        guesses::was_wrong(app, exchange, &typed.nhs_number).await?;
+        return Err(ApiError::Conflict(
             "this number is in the record with another date of birth: check both with the patient".to_owned(),
-        )
-    })?;
+        ));
+    };
+    guesses::was_right(app, exchange).await?;
     exchange.note_patients([patient]);
     exchange.note_reason(reason);
     let held = exchange.principal().acts_as.id;
@@ -247,6 +257,7 @@ async fn enrol(
         .await?
         .is_none()
     {
+        exchange.note_refused();
         return Err(ApiError::Conflict(
             "the patient has chosen not to share the record with your team".to_owned(),
         ));

@@ -257,6 +257,16 @@ async fn a_lead_enrols_patients_with_their_own_team_and_an_administrator_with_an
     let guessed = lead.post("/admin/patients", &form(&page, &of_record)).await;
     assert_eq!(guessed.status, 422);
     assert_has(&guessed, &["another date of birth"]);
+    // Whose number it is sees that it was tried.
+    let tried: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM audit_event
+         WHERE action = 'enrol_patients' AND outcome = 'refused' AND patients = ARRAY[$1::bigint]",
+    )
+    .bind(theirs.0)
+    .fetch_one(app.pool())
+    .await
+    .unwrap();
+    assert_eq!(tried, 1);
     of_record[2].1 = "1970-01-01";
     let enrolled = lead.post("/admin/patients", &form(&page, &of_record)).await;
     assert_eq!(location(&enrolled), format!("/admin/patients/{theirs}"));
