@@ -270,6 +270,7 @@ async fn new_session(
         csrf_token: &session.csrf_token,
         account: session.account,
         held_role: session.acts_as.as_ref().map(|role| role.id),
+        first_password: session.first_password,
         expires_at: session.expires_at,
     };
     sessions::begin_session(connection, &new, now).await?;

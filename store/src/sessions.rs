@@ -32,6 +32,8 @@ pub struct NewSession<'a> {
     pub account: i64,
     /// What it acts as, if that is picked.
     pub held_role: Option<i64>,
+    /// It begins with a password that its owner has not chosen.
+    pub first_password: bool,
     /// When it is over at the latest.
     pub expires_at: DateTime<Utc>,
 }
@@ -53,14 +55,15 @@ pub async fn begin_session(
     .map_err(failed)?;
     sqlx::query!(
         "INSERT INTO sign_in_session (session_hash, account_id, held_role_id, csrf_token, created_at, last_used_at,
-             expires_at)
-         VALUES ($1, $2, $3, $4, $5, $5, $6)",
+             expires_at, by_first_password)
+         VALUES ($1, $2, $3, $4, $5, $5, $6, $7)",
         &secret_hash(new.secret),
         new.account,
         new.held_role,
         new.csrf_token,
         now,
-        new.expires_at
+        new.expires_at,
+        new.first_password
     )
     .execute(connection)
     .await
@@ -83,7 +86,7 @@ pub struct Session {
     pub acts_as: Option<HeldRole>,
     /// What requests that change something have to bring along.
     pub csrf_token: String,
-    /// The password is one that its owner has not chosen.
+    /// It began with a password that its owner has not chosen, and no other is chosen yet.
     pub first_password: bool,
     /// The account needs a code beside its password.
     pub second_factor: bool,
@@ -110,7 +113,7 @@ pub async fn find_session(
     let hash = secret_hash(secret);
     let row = sqlx::query!(
         r#"SELECT session.account_id, sign_in_name, account.name, csrf_token, last_used_at, expires_at,
-             initial_password_until IS NOT NULL AS "first_password!",
+             by_first_password AND initial_password_until IS NOT NULL AS "first_password!",
              second_factor_since IS NOT NULL AS "second_factor!", held_role.held_role_id AS "held_role?",
              held_role.role AS "role?", held_role.organisation_id, held_role.patient_id
            FROM sign_in_session AS session JOIN account USING (account_id)

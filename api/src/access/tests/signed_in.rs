@@ -102,6 +102,7 @@ async fn session_of(ward: &Ward, role: Role) -> String {
         csrf_token: "csrf",
         account,
         held_role: Some(held_role),
+        first_password: false,
         expires_at: now() + TimeDelta::hours(1),
     };
     begin_session(&mut *ward.app.connection().await, &new, now())

@@ -1,5 +1,7 @@
 //! Sessions: how they begin, go on and end.
 
+use homeward_store::sessions::{NewSession, begin_session};
+
 use super::*;
 
 #[tokio::test]
@@ -191,4 +193,43 @@ async fn who_signs_out_is_out_and_signing_in_again_ends_what_was_before() {
     assert_ne!(again.secret, elsewhere.secret);
     assert_eq!(elsewhere.get(&app, SESSION).await.status, 401);
     assert_eq!(again.get(&app, SESSION).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_first_password_stands_in_the_way_of_who_signs_in_with_it_alone() {
+    let app = TestApp::start().await;
+    let (account, [north, _]) = with_two_roles(&app).await;
+    sqlx::query("UPDATE account SET initial_password_until = $1")
+        .bind(now() + chrono::TimeDelta::days(7))
+        .execute(app.pool())
+        .await
+        .unwrap();
+    // As an identity provider lets them in, and as the first password does.
+    for (secret, first_password, first_page, picked) in [
+        ("by a provider", false, "/role", 303),
+        ("by a password", true, "/password", 403),
+    ] {
+        let new = NewSession {
+            secret,
+            csrf_token: "csrf",
+            account,
+            held_role: None,
+            first_password,
+            expires_at: now() + chrono::TimeDelta::hours(1),
+        };
+        begin_session(&mut *app.connection().await, &new, now())
+            .await
+            .unwrap();
+        let cookie = format!("__Host-homeward={secret}");
+        let first = app
+            .send(axum::http::Request::get("/").header("Cookie", &cookie))
+            .await;
+        assert_eq!(first.headers["location"], first_page, "{secret}");
+        let pick = axum::http::Request::post("/role")
+            .header("Cookie", &cookie)
+            .header("X-CSRF-Token", "csrf")
+            .header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = app.send_text(pick, &format!("role={north}")).await;
+        assert_eq!(answer.status, picked, "{secret}: {}", answer.body);
+    }
 }
