@@ -16,7 +16,7 @@ use crate::Error;
 pub use follow::{
     Transition, TransitionListener, latest_transition, transitions_after, transitions_of, transitions_of_each,
 };
-pub use worklist::{Look, Missed, Open, Place, count_open, list_open, look, missed, patient_of};
+pub use worklist::{Look, Missed, Open, Place, count_open, list_open, look, missed, note_shown, patient_of};
 
 /// Where an episode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let filters = Filters::of(parameters)?;
     let since = missed::since(&exchange).await?;
-    let list = list(&exchange, &filters).await?;
+    let list = list(&exchange, &filters, false).await?;
     let template = Worklist {
         list,
         query: filters.query(),
@@ -107,7 +107,7 @@ pub(crate) async fn renewed(
     if !unseen {
         missed::note_look(&exchange).await?;
     }
-    let list = list(&exchange, &filters).await?;
+    let list = list(&exchange, &filters, true).await?;
     Ok(page(StatusCode::OK, &list))
 }
 
@@ -128,14 +128,14 @@ pub(super) async fn colleagues_of(exchange: &Exchange) -> Result<Vec<String>, Ap
     Ok(colleagues(&mut *exchange.connection().await, organisation, exchange.now()).await?)
 }
 
-async fn list(exchange: &Exchange, filters: &Filters) -> Result<List, ApiError> {
+async fn list(exchange: &Exchange, filters: &Filters, renewed: bool) -> Result<List, ApiError> {
     let mut connection = exchange.connection().await;
     let reader = exchange.actor();
     let counts = count_open(&mut connection, &filters.of_every_severity().of_episodes(reader)).await?;
     let asked = filters.of_episodes(reader);
     let mut episodes = list_open(&mut connection, &asked, filters.after, MOST.and_one()).await?;
     let next = MOST.cut(&mut episodes).map(Place::of);
-    exchange.note_patients(episodes.iter().map(|episode| episode.patient));
+    missed::note_shown(exchange, &mut connection, &episodes, renewed).await?;
     let rows = rows(&mut connection, exchange, episodes).await?;
 
     let shown = |open: &&Open| filters.shows(&open.severity);

@@ -1,5 +1,6 @@
 //! The worklist: what is open, page by page, and what somebody has missed who had not looked at it for a while.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
@@ -184,6 +185,55 @@ pub async fn look(connection: &mut PgConnection, held_role: i64, now: DateTime<U
     .fetch_one(connection)
     .await
     .map_err(|source| Error::new("note that the worklist is shown", source))
+}
+
+/// For so long the log need not say again that a list that renews itself has shown somebody.
+const NOTED_FOR: TimeDelta = TimeDelta::hours(1);
+
+/// Notes whom the list shows to whoever holds this role, and answers of whom the log has to say so: all of them, or of a list
+/// that renews itself those of whom it has not said it within the hour. It says so within the caller's transaction.
+pub async fn note_shown(
+    connection: &mut PgConnection,
+    held_role: i64,
+    patients: &[PatientId],
+    renewed: bool,
+    now: DateTime<Utc>,
+) -> Result<Vec<PatientId>, Error> {
+    let failed = |source| Error::new("note whom the worklist shows", source);
+    let kept = sqlx::query_scalar!(
+        "SELECT noted FROM worklist_look WHERE held_role_id = $1 AND noted_since > $2 FOR UPDATE",
+        held_role,
+        now - NOTED_FOR
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let known: HashSet<i64> = kept.iter().flatten().copied().collect();
+    let new: Vec<i64> = patients
+        .iter()
+        .map(|patient| patient.0)
+        .filter(|patient| !known.contains(patient))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if !new.is_empty() {
+        sqlx::query!(
+            "UPDATE worklist_look SET noted = CASE WHEN $3 THEN noted || $2 ELSE $2 END,
+                 noted_since = CASE WHEN $3 THEN noted_since ELSE $4 END
+             WHERE held_role_id = $1",
+            held_role,
+            &new,
+            kept.is_some(),
+            now
+        )
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(match renewed {
+        true => new.into_iter().map(PatientId).collect(),
+        false => patients.to_vec(),
+    })
 }
 
 /// Something that happened while nobody looked.

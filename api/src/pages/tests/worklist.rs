@@ -477,6 +477,58 @@ async fn who_comes_back_is_told_what_happened_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_list_that_renews_itself_is_one_look_an_hour() {
+    let team = Team::start().await;
+    team.raise("high").await;
+    let nurse = team.member("mei", "Mei Ng").await;
+    let reads = async || {
+        let logged = team.logged().await;
+        logged
+            .iter()
+            .filter(|(action, _)| action == "read_alerts")
+            .count()
+    };
+    nurse.get("/worklist").await;
+    assert_eq!(reads().await, 1);
+    for path in [
+        "/worklist/list",
+        "/worklist/list?unseen=true",
+        "/worklist/list?severity=high",
+    ] {
+        assert!(nurse.get(path).await.body.contains("data-alert=\"1\""));
+    }
+    assert_eq!(reads().await, 1);
+    // Whoever loads the page looks anew, and so does somebody else.
+    nurse.get("/worklist").await;
+    assert_eq!(reads().await, 2);
+    let sam = team.member("sam", "Sam Okafor").await;
+    sam.get("/worklist/list").await;
+    assert_eq!(reads().await, 3);
+
+    // Of a patient who comes onto the list it is said at once.
+    let other = team.app.add_patient().await;
+    let rule = team.app.add_rule(other).await;
+    team.app.raise(other, rule, "medium", false).await;
+    let of_other = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE patients = ARRAY[$1::bigint]")
+            .bind(other.0)
+            .fetch_one(team.app.pool())
+            .await
+            .unwrap()
+    };
+    for _ in 0..2 {
+        nurse.get("/worklist/list").await;
+        assert_eq!(of_other().await, 1);
+    }
+    // And of all of them again after an hour.
+    team.execute("UPDATE worklist_look SET noted_since = noted_since - interval '1 hour'")
+        .await;
+    nurse.get("/worklist/list").await;
+    nurse.get("/worklist/list").await;
+    assert_eq!(reads().await, 4);
+}
+
+#[tokio::test]
 async fn a_script_is_sent_the_list_alone() {
     let team = Team::start().await;
     team.raise("high").await;

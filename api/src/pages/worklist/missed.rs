@@ -4,7 +4,9 @@
 //! shown, also when a browser renews it before somebody's eyes. Who comes back after a quarter of an hour or more finds
 //! at the head what was raised and escalated meanwhile, and closed by others; that stays for as long as they stay.
 
-use homeward_store::alerts::{Look, Missed, look, missed};
+use homeward_record::PatientId;
+use homeward_store::alerts::{self, Episode, Look, Missed, look, missed};
+use sqlx::PgConnection;
 
 use super::super::moment::Moment;
 use crate::access::{Exchange, Subject};
@@ -55,6 +57,25 @@ pub(super) async fn note_look(exchange: &Exchange) -> Result<Option<Look>, ApiEr
     let held_role = exchange.principal().acts_as.id;
     let mut connection = exchange.connection().await;
     Ok(Some(look(&mut connection, held_role, exchange.now()).await?))
+}
+
+/// Notes for the log whom the list shows; of one that is renewed, those whom it has not shown within the hour.
+pub(super) async fn note_shown(
+    exchange: &Exchange,
+    connection: &mut PgConnection,
+    episodes: &[Episode],
+    renewed: bool,
+) -> Result<(), ApiError> {
+    let patients: Vec<PatientId> = episodes.iter().map(|episode| episode.patient).collect();
+    let acts_as = exchange.principal().acts_as.id;
+    let noted = match exchange.principal().subject {
+        Subject::Session { .. } => {
+            alerts::note_shown(connection, acts_as, &patients, renewed, exchange.now()).await?
+        }
+        Subject::Token { .. } => patients,
+    };
+    exchange.note_patients(noted);
+    Ok(())
 }
 
 /// Notes that the list is shown, and answers what there is to say; nothing to programs, and to whoever looks for the
