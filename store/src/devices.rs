@@ -111,8 +111,9 @@ pub async fn note_contacts(connection: &mut PgConnection, contacts: &[Contact]) 
              AS heard (device_id, last_at, battery_percent, battery_at)
          WHERE EXISTS (SELECT FROM device WHERE device.device_id = heard.device_id)
          ON CONFLICT (device_id) DO UPDATE SET last_at = GREATEST(known.last_at, excluded.last_at),
-             battery_percent = COALESCE(excluded.battery_percent, known.battery_percent),
-             battery_at = COALESCE(excluded.battery_at, known.battery_at)",
+             battery_percent = CASE WHEN known.battery_at >= excluded.battery_at THEN known.battery_percent
+                 ELSE COALESCE(excluded.battery_percent, known.battery_percent) END,
+             battery_at = GREATEST(known.battery_at, excluded.battery_at)",
         &sorted.iter().map(|contact| contact.device.0).collect::<Vec<_>>(),
         &sorted.iter().map(|contact| contact.last_at).collect::<Vec<_>>(),
         &sorted.iter().map(battery).collect::<Vec<_>>() as &[Option<i16>],

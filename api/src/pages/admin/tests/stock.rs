@@ -73,9 +73,17 @@ async fn a_lead_registers_a_device_gives_it_out_takes_it_back_and_revokes_it() {
         last_at: now() - TimeDelta::hours(40),
         battery: Some((9, now() - TimeDelta::hours(40))),
     };
-    note_contacts(&mut *app.connection().await, &[contact])
-        .await
-        .unwrap();
+    // One that was refused at first and is tried once more may come after a later one.
+    let earlier = Contact {
+        last_at: contact.last_at - TimeDelta::hours(9),
+        battery: Some((80, contact.last_at - TimeDelta::hours(9))),
+        ..contact
+    };
+    for contact in [contact, earlier] {
+        note_contacts(&mut *app.connection().await, &[contact])
+            .await
+            .unwrap();
+    }
     let out = lead.get("/admin/devices?with=patient").await;
     assert_has(&out, &["Ada Simulated", "Silent", "9 %", "Low"]);
     assert_has(
