@@ -21,13 +21,13 @@ impl Sensors {
 
     /// Does what a script asks for: `publish a very low glucose of 2`, `publish glucose in range of 1`. Answers when it
     /// began to, in milliseconds.
-    async fn publish(&mut self, wish: &str) -> Option<Value> {
-        let (what, number) = wish.split_once(" of ")?;
+    async fn publish(&mut self, wish: &str) -> Value {
+        let (what, number) = wish.split_once(" of ").unwrap_or((wish, ""));
         // Of the present, and later than the one before.
         let (value, later) = match what {
             "publish a very low glucose" => (2.6, 0),
             "publish glucose in range" => (6.1, 1),
-            _ => return None,
+            _ => panic!("the script asks for {wish}"),
         };
         let (sensor, client) = &mut self.0[number.parse::<usize>().unwrap() - 1];
         let at = now() + TimeDelta::seconds(later);
@@ -35,7 +35,7 @@ impl Sensors {
         let body = json!({"readings": [reading]}).to_string();
         let began = Clock::System.now().timestamp_millis();
         assert_eq!(client.upload(&sensor.topic("readings"), body).await, 0);
-        Some(json!(began))
+        json!(began)
     }
 
     async fn stop(self) {
@@ -56,60 +56,47 @@ async fn execute(server: &Server, statement: &'static str) {
     sqlx::query(statement).execute(&server.pool).await.unwrap();
 }
 
+/// Plays a script to a nurse with this many sensors. Beside what [`Sensors::publish`] does it may ask for changes of the
+/// record: each by a name, with the statement that makes it.
+async fn play(server: &Server, script: &str, sensors: usize, changes: &[(&str, &'static str)]) {
+    let mut sensors = Sensors::start(server, sensors).await;
+    add_nurse(server).await;
+    browse(server, script, &[PASSWORD], async |wish| {
+        match changes.iter().find(|(change, _)| *change == wish) {
+            Some((_, statement)) => {
+                execute(server, statement).await;
+                Value::Null
+            }
+            None => sensors.publish(wish).await,
+        }
+    })
+    .await;
+    sensors.stop().await;
+}
+
 #[tokio::test]
 async fn an_alert_shows_up_on_the_worklist_and_is_worked_to_its_end_with_keys() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
-    let mut sensors = Sensors::start(&server, 3).await;
-    add_nurse(&server).await;
     add_colleague(&server).await;
-    browse(&server, "worklist.mjs", &[PASSWORD], async |wish| {
-        if wish == "let a night pass" {
-            execute(
-                &server,
-                "UPDATE worklist_look SET seen_at = seen_at - interval '10 hours', seen = 0",
-            )
-            .await;
-            return Value::Null;
-        }
-        let published = sensors.publish(wish).await;
-        published.unwrap_or_else(|| panic!("it asks for {wish}"))
-    })
-    .await;
-    sensors.stop().await;
+    let night = "UPDATE worklist_look SET seen_at = seen_at - interval '10 hours', seen = 0";
+    play(&server, "worklist.mjs", 3, &[("let a night pass", night)]).await;
 }
 
 #[tokio::test]
 async fn a_worklist_without_a_connection_says_so_and_catches_up() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
-    let mut sensors = Sensors::start(&server, 2).await;
-    add_nurse(&server).await;
-    browse(&server, "worklist_broken.mjs", &[PASSWORD], async |wish| {
-        if wish == "end the session" {
-            execute(&server, "UPDATE sign_in_session SET ended_at = now()").await;
-            return Value::Null;
-        }
-        let published = sensors.publish(wish).await;
-        published.unwrap_or_else(|| panic!("it asks for {wish}"))
-    })
-    .await;
-    sensors.stop().await;
+    let end = "UPDATE sign_in_session SET ended_at = now()";
+    play(&server, "worklist_broken.mjs", 2, &[("end the session", end)]).await;
 }
 
 #[tokio::test]
 async fn the_worklist_is_worked_with_forms_where_there_are_no_scripts() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
-    let mut sensors = Sensors::start(&server, 2).await;
-    add_nurse(&server).await;
     add_colleague(&server).await;
-    browse(&server, "worklist_plain.mjs", &[PASSWORD], async |wish| {
-        let published = sensors.publish(wish).await;
-        published.unwrap_or_else(|| panic!("it asks for {wish}"))
-    })
-    .await;
-    sensors.stop().await;
+    play(&server, "worklist_plain.mjs", 2, &[]).await;
 }
 
 #[tokio::test]
