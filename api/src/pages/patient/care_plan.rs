@@ -78,10 +78,7 @@ pub(crate) async fn post(exchange: Exchange, path: Path, form: Form) -> Result<R
     let patient: PatientId = path.value("patient")?;
     let mut problems = Problems::default();
     let programme = programme_of(&form, &mut problems);
-    let reason = problems.take(
-        "reason",
-        text("reason", form.text("reason"), TEXT_LENGTH).map_err(say_why),
-    );
+    let reason = why(&form, "reason", &mut problems);
     let (Some(programme), Some(reason)) = (programme, reason) else {
         return show(&exchange, patient, &form, problems, None).await;
     };
@@ -113,9 +110,10 @@ fn programme_of(form: &Form, problems: &mut Problems) -> Option<&'static Program
     problems.take("programme", programme)
 }
 
-/// What is said where no reason was given, or too long a one.
-fn say_why(_: ApiError) -> &'static str {
-    "say why, in at most 2,000 characters"
+/// The reason for a change, as it is typed into a field; else it is noted that there has to be one.
+fn why(form: &Form, field: &str, problems: &mut Problems) -> Option<String> {
+    let typed = text(field, form.text(field), TEXT_LENGTH);
+    problems.take(field, typed.map_err(|_| "say why, in at most 2,000 characters"))
 }
 
 /// Notes why rules could not be tried, where that is nothing's fault.

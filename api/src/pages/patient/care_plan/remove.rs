@@ -1,14 +1,12 @@
 //! `POST /patients/{patient}/care-plan/rules/{code}/remove`: takes a rule out of a plan, in the version that was looked at.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_alerts::plans::{PlanError, TakingOut, take_out};
 
 use super::rule::RulePage;
-use super::say_why;
+use super::why;
 use crate::access::Exchange;
-use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::error::ApiError;
 use crate::pages::Form;
 use crate::pages::problems::Problems;
@@ -24,15 +22,13 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let page = RulePage::of(&exchange, &path)?;
     let mut problems = Problems::default();
-    let why = text("why", form.text("why"), TEXT_LENGTH).map_err(say_why);
+    let why = why(&form, "why", &mut problems);
     let version = form
         .text("version")
         .parse::<i32>()
         .map_err(|_| "say which version of the rule is meant");
-    let (Some(why), Some(version)) = (problems.take("why", why), problems.take("why", version)) else {
-        return page
-            .show(&form, problems, None, StatusCode::UNPROCESSABLE_ENTITY)
-            .await;
+    let (Some(why), Some(version)) = (why, problems.take("why", version)) else {
+        return page.show(&form, problems, None).await;
     };
     let taking_out = TakingOut {
         patient: page.patient,
@@ -44,11 +40,10 @@ pub(crate) async fn post(
     let taken_out = take_out(&mut *exchange.connection().await, &taking_out, &app.clock).await;
     match taken_out {
         Ok(_) => Ok(see(&format!("/patients/{}/care-plan", page.patient))),
-        Err(PlanError::Stale { .. }) => page.show(&form, problems, None, StatusCode::CONFLICT).await,
+        Err(PlanError::Stale { .. }) => page.show_meanwhile(&form, problems).await,
         Err(error) => {
             problems.refused("why", error.into())?;
-            page.show(&form, problems, None, StatusCode::UNPROCESSABLE_ENTITY)
-                .await
+            page.show(&form, problems, None).await
         }
     }
 }

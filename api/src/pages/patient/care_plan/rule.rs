@@ -19,10 +19,9 @@ use serde_json::Value;
 use super::super::head::Head;
 use super::numbers::{Field, differences, edited, fields};
 use super::trial::{Trial, tried};
-use super::{RuleShown, not_tried, say_why, shown};
+use super::{RuleShown, not_tried, shown, why};
 use crate::access::{Action, Exchange};
 use crate::alerts::SEVERITIES;
-use crate::alerts::act::{TEXT_LENGTH, text};
 use crate::error::ApiError;
 use crate::pages::moment::{ZONE, end_of};
 use crate::pages::problems::Problems;
@@ -76,6 +75,15 @@ struct HistoryEntry {
     removed: Option<String>,
 }
 
+/// The rule as a form would have it.
+struct Draft {
+    /// The version that it is meant to change; none where the rule is put back.
+    version: Option<i32>,
+    json: Value,
+    /// What that says, if it makes sense.
+    definition: Option<Definition>,
+}
+
 /// What a form was made from.
 struct Base {
     /// The version whose numbers it shows, in their units.
@@ -87,8 +95,7 @@ struct Base {
 
 pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
     let page = RulePage::of(&exchange, &path)?;
-    page.show(&Form::empty(), Problems::default(), None, StatusCode::OK)
-        .await
+    page.show(&Form::empty(), Problems::default(), None).await
 }
 
 pub(crate) async fn try_out(
@@ -98,12 +105,10 @@ pub(crate) async fn try_out(
     form: Form,
 ) -> Result<Response, ApiError> {
     let page = RulePage::of(&exchange, &path)?;
-    let head = Head::of(&exchange, page.patient).await?;
-    let base = page.base(&head, &form)?;
     let mut problems = Problems::default();
-    let json = edited(&base.definition, &form, &mut problems);
+    let draft = page.draft(&form, &mut problems).await?;
     let mut trial = None;
-    if let Some(definition) = parsed(&json, &mut problems) {
+    if let Some(definition) = draft.definition {
         let rule = TrialRule {
             code: page.code.into(),
             definition: definition.into(),
@@ -113,8 +118,7 @@ pub(crate) async fn try_out(
             Err(error) => not_tried(&mut problems, "severity", error)?,
         }
     }
-    let status = problems.status();
-    page.show(&form, problems, trial, status).await
+    page.show(&form, problems, trial).await
 }
 
 pub(crate) async fn post(
@@ -124,25 +128,18 @@ pub(crate) async fn post(
     form: Form,
 ) -> Result<Response, ApiError> {
     let page = RulePage::of(&exchange, &path)?;
-    let head = Head::of(&exchange, page.patient).await?;
-    let base = page.base(&head, &form)?;
     let mut problems = Problems::default();
-    let json = edited(&base.definition, &form, &mut problems);
-    let good = parsed(&json, &mut problems).is_some();
-    let reason = problems.take(
-        "reason",
-        text("reason", form.text("reason"), TEXT_LENGTH).map_err(say_why),
-    );
+    let draft = page.draft(&form, &mut problems).await?;
+    let reason = why(&form, "reason", &mut problems);
     let until = problems.take("until", end_of(form.text("until")));
-    let (true, Some(reason), Some(until)) = (good, reason, until) else {
-        let status = problems.status();
-        return page.show(&form, problems, None, status).await;
+    let (Some(_), Some(reason), Some(until)) = (draft.definition, reason, until) else {
+        return page.show(&form, problems, None).await;
     };
     let change = Change {
         patient: page.patient,
         code: page.code,
-        version: base.version,
-        definition: &json,
+        version: draft.version,
+        definition: &draft.json,
         until,
         author: exchange.actor(),
         reason: &reason,
@@ -153,16 +150,14 @@ pub(crate) async fn post(
             "/patients/{}/care-plan/rules/{}",
             page.patient, page.code
         ))),
-        Err(PlanError::Stale { .. }) => page.show(&form, problems, None, StatusCode::CONFLICT).await,
+        Err(PlanError::Stale { .. }) => page.show_meanwhile(&form, problems).await,
         Err(PlanError::Definition(error)) => {
             problems.note(&error.field, error.problem);
-            let status = problems.status();
-            page.show(&form, problems, None, status).await
+            page.show(&form, problems, None).await
         }
         Err(PlanError::Until(detail)) => {
             problems.note("until", detail);
-            let status = problems.status();
-            page.show(&form, problems, None, status).await
+            page.show(&form, problems, None).await
         }
         Err(error) => Err(error.into()),
     }
@@ -226,8 +221,35 @@ impl<'a> RulePage<'a> {
         })
     }
 
-    /// Shows the page: with what was typed, if anything was.
+    /// The rule as a form would have it. What is wrong with it is noted.
+    async fn draft(&self, form: &Form, problems: &mut Problems) -> Result<Draft, ApiError> {
+        let head = Head::of(self.exchange, self.patient).await?;
+        let base = self.base(&head, form)?;
+        let json = edited(&base.definition, form, problems);
+        Ok(Draft {
+            version: base.version,
+            definition: parsed(&json, problems),
+            json,
+        })
+    }
+
+    /// Shows the page: with what was typed and what is wrong with it, if anything was.
     pub(super) async fn show(
+        &self,
+        form: &Form,
+        problems: Problems,
+        trial: Option<Trial>,
+    ) -> Result<Response, ApiError> {
+        let status = problems.status();
+        self.answer(form, problems, trial, status).await
+    }
+
+    /// Shows the page with what was typed, and what somebody else changed meanwhile.
+    pub(super) async fn show_meanwhile(&self, form: &Form, problems: Problems) -> Result<Response, ApiError> {
+        self.answer(form, problems, None, StatusCode::CONFLICT).await
+    }
+
+    async fn answer(
         &self,
         form: &Form,
         problems: Problems,
