@@ -73,9 +73,14 @@ pub(crate) async fn get(
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<View>, ApiError> {
-    let patient: PatientId = path.value("patient")?;
+    let patient = path.value("patient")?;
+    require_patient(&mut *exchange.connection().await, patient).await?;
+    answer(&exchange, patient).await
+}
+
+/// What a patient wants, and how it goes, as it stands after a change too.
+async fn answer(exchange: &Exchange, patient: PatientId) -> Result<Json<View>, ApiError> {
     let mut connection = exchange.connection().await;
-    require_patient(&mut connection, patient).await?;
     view(&mut connection, patient, exchange.now()).await.map(Json)
 }
 

@@ -12,7 +12,7 @@ use homeward_store::choices::{ResearchSource, choose_research};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{View, chosen, view};
+use super::{View, answer, chosen};
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
@@ -32,10 +32,9 @@ pub(crate) async fn put(
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<View>, ApiError> {
-    let patient: PatientId = path.value("patient")?;
+    let patient = path.value("patient")?;
     opt(&exchange, patient, &asked).await?;
-    let mut connection = exchange.connection().await;
-    view(&mut connection, patient, exchange.now()).await.map(Json)
+    answer(&exchange, patient).await
 }
 
 /// Lets research use a patient's record in the caller's name, or not.

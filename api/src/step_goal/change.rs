@@ -8,7 +8,7 @@ use homeward_store::steps::set_step_goal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{View, view};
+use super::{View, answer};
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
@@ -30,10 +30,9 @@ pub(crate) async fn put(
     Query(NoParameters {}): Query<NoParameters>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<View>, ApiError> {
-    let patient: PatientId = path.value("patient")?;
+    let patient = path.value("patient")?;
     set(&exchange, patient, Some(asked.steps_a_week)).await?;
-    let mut connection = exchange.connection().await;
-    view(&mut connection, patient, exchange.now()).await.map(Json)
+    answer(&exchange, patient).await
 }
 
 pub(crate) async fn delete(
@@ -41,10 +40,9 @@ pub(crate) async fn delete(
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<View>, ApiError> {
-    let patient: PatientId = path.value("patient")?;
+    let patient = path.value("patient")?;
     set(&exchange, patient, None).await?;
-    let mut connection = exchange.connection().await;
-    view(&mut connection, patient, exchange.now()).await.map(Json)
+    answer(&exchange, patient).await
 }
 
 /// Sets the goal in the caller's name, or ends it.
