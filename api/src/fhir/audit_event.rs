@@ -25,8 +25,8 @@ pub(crate) async fn search(
     let search = search.take(&PARAMETERS.map(|(name, _)| name))?;
     let count = search.count(50, 500)?;
     let before: Option<i64> = search.place()?;
-    let found = match search.patient(&["patient"])? {
-        Some(patient) if exchange.turn_to(patient).await? => {
+    let found = match search.visible_patient(&exchange, &["patient"]).await? {
+        Some(patient) => {
             let limit = i64::try_from(count).unwrap_or(i64::MAX);
             let mut connection = exchange.connection().await;
             let filter = AccessFilter { before, only: None };
@@ -39,7 +39,7 @@ pub(crate) async fn search(
                 next: rows.last().filter(|_| more).map(|last| last.sequence.to_string()),
             }
         }
-        _ => Found::nothing(),
+        None => Found::nothing(),
     };
     Ok(page(&app, "AuditEvent", &search, found))
 }

@@ -34,12 +34,11 @@ pub(crate) async fn search(
     search: Search,
 ) -> Result<Resource, ApiError> {
     let search = search.take(&PARAMETERS.map(|(name, _)| name))?;
-    let found = match search.patient(&["patient", "subject"])? {
-        Some(patient) if exchange.turn_to(patient).await? => {
-            Found::all(load(&exchange, patient).await?.into_iter().collect())
-        }
-        _ => Found::nothing(),
+    let found = match search.visible_patient(&exchange, &["patient", "subject"]).await? {
+        Some(patient) => load(&exchange, patient).await?,
+        None => None,
     };
+    let found = Found::all(found.into_iter().collect());
     Ok(page(&app, "CarePlan", &search, found))
 }
 

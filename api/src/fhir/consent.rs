@@ -52,14 +52,11 @@ pub(crate) async fn search(
     search: Search,
 ) -> Result<Resource, ApiError> {
     let search = search.take(&PARAMETERS.map(|(name, _)| name))?;
-    let found = match search.patient(&["patient"])? {
-        Some(patient) if exchange.turn_to(patient).await? => {
-            let mut connection = exchange.connection().await;
-            Found::all(all_of(&mut connection, patient, exchange.now()).await?)
-        }
-        _ => Found::nothing(),
+    let found = match search.visible_patient(&exchange, &["patient"]).await? {
+        Some(patient) => all_of(&mut *exchange.connection().await, patient, exchange.now()).await?,
+        None => Vec::new(),
     };
-    Ok(page(&app, "Consent", &search, found))
+    Ok(page(&app, "Consent", &search, Found::all(found)))
 }
 
 /// The Consents of a patient.

@@ -1,10 +1,12 @@
 //! `GET /fhir/R4/Device/{id}` and `Device?patient`: what measures a patient now.
 
 use axum::extract::State;
-use homeward_record::DeviceId;
+use chrono::{DateTime, Utc};
 use homeward_record::fhir;
+use homeward_record::{DeviceId, PatientId};
 use homeward_store::patients::{AssignedDevice, devices_of, find_device};
 use serde_json::Value as Json;
+use sqlx::PgConnection;
 
 use super::answer::{Found, Resource, no_such, page};
 use super::parameters::Search;
@@ -40,15 +42,23 @@ pub(crate) async fn search(
     search: Search,
 ) -> Result<Resource, ApiError> {
     let search = search.take(&PARAMETERS.map(|(name, _)| name))?;
-    let found = match search.patient(&["patient"])? {
-        Some(patient) if exchange.turn_to(patient).await? => {
-            let devices = devices_of(&mut *exchange.connection().await, patient, exchange.now()).await?;
-            let current = devices.iter().filter(|device| device.current);
-            Found::all(current.map(resource).collect())
-        }
-        _ => Found::nothing(),
+    let found = match search.visible_patient(&exchange, &["patient"]).await? {
+        Some(patient) => current(&mut *exchange.connection().await, patient, exchange.now()).await?,
+        None => Vec::new(),
     };
-    Ok(page(&app, "Device", &search, found))
+    let found = found.iter().map(resource).collect();
+    Ok(page(&app, "Device", &search, Found::all(found)))
+}
+
+/// The devices that measure a patient at a time.
+pub(super) async fn current(
+    connection: &mut PgConnection,
+    patient: PatientId,
+    at: DateTime<Utc>,
+) -> Result<Vec<AssignedDevice>, ApiError> {
+    let mut devices = devices_of(connection, patient, at).await?;
+    devices.retain(|device| device.current);
+    Ok(devices)
 }
 
 /// The Device resource. Whom it measured before is not said.

@@ -88,11 +88,9 @@ async fn devices(exchange: &Exchange, search: &Search) -> Result<Vec<AssignedDev
         let text = "a search is about one device, or those of one patient: source= or source.patient=";
         return Err(ApiError::parameter("source", text));
     }
-    match search.patient(&[OF_PATIENT, "patient"])? {
-        Some(patient) if exchange.turn_to(patient).await? => {
-            Ok(devices_of(&mut *exchange.connection().await, patient, exchange.now()).await?)
-        }
-        _ => Ok(Vec::new()),
+    match search.visible_patient(exchange, &[OF_PATIENT, "patient"]).await? {
+        Some(patient) => Ok(devices_of(&mut *exchange.connection().await, patient, exchange.now()).await?),
+        None => Ok(Vec::new()),
     }
 }
 

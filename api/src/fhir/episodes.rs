@@ -58,12 +58,10 @@ async fn search(
 ) -> Result<Found, ApiError> {
     let count = search.count(50, 500)?;
     let before = search.place()?;
-    let Some(patient) = search.patient(&["patient", "subject"])? else {
+    let patient = search.visible_patient(exchange, &["patient", "subject"]).await?;
+    let Some(patient) = patient else {
         return Ok(Found::nothing());
     };
-    if !exchange.turn_to(patient).await? {
-        return Ok(Found::nothing());
-    }
     let mut connection = exchange.connection().await;
     let mut episodes = of_patient(&mut connection, patient, statuses, before, count + 1).await?;
     let more = episodes.len() > count;

@@ -10,6 +10,7 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, SubsecRound, 
 use homeward_record::PatientId;
 use serde_json::Value as Json;
 
+use crate::access::Exchange;
 use crate::error::ApiError;
 
 /// What every search and operation takes. `_after` is the place of a page, and opaque to callers.
@@ -121,6 +122,18 @@ impl Search {
         }
         let detail = format!("a search is about one patient: {}=", names[0]);
         Err(ApiError::parameter(names[0], detail))
+    }
+
+    /// The same, if the caller may see them: the request is about them from then on.
+    pub(super) async fn visible_patient(
+        &self,
+        exchange: &Exchange,
+        names: &[&str],
+    ) -> Result<Option<PatientId>, ApiError> {
+        match self.patient(names)? {
+            Some(patient) if exchange.turn_to(patient).await? => Ok(Some(patient)),
+            _ => Ok(None),
+        }
     }
 
     /// How many resources a page may have. More than `most` is taken for `most`, as FHIR allows.

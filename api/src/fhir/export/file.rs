@@ -11,7 +11,6 @@ use futures_util::stream;
 use homeward_record::PatientId;
 use homeward_store::access::{act_as, basis_for};
 use homeward_store::exports::{Export, episodes_of, patients_after};
-use homeward_store::patients::devices_of;
 use serde_json::Value as Json;
 use sqlx::PgConnection;
 
@@ -143,9 +142,8 @@ impl File {
         Ok(match self.kind {
             Type::Patient => vec![patient::load(connection, patient).await?],
             Type::Device => {
-                let devices = devices_of(connection, patient, self.export.begun_at).await?;
-                let current = devices.iter().filter(|device| device.current);
-                current.map(device::resource).collect()
+                let devices = device::current(connection, patient, self.export.begun_at).await?;
+                devices.iter().map(device::resource).collect()
             }
             Type::CarePlan => care_plan::of(connection, patient, now)
                 .await?

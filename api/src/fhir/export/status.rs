@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use homeward_record::PatientId;
 use homeward_store::access::act_as;
 use homeward_store::exports::{Export, count_observations, end, episodes_of, note_counted, patients_after};
-use homeward_store::patients::devices_of;
 use homeward_store::plans::load_versions;
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::super::answer::root;
+use super::super::device;
 use super::super::parameters::Search;
 use super::{Type, named};
 use crate::access::Exchange;
@@ -122,12 +122,11 @@ async fn count(
             Some(Type::Patient) => 1,
             Some(Type::Observation) => count_observations(connection, patient, window).await?,
             Some(Type::Device) => {
-                let devices = devices_of(connection, patient, export.begun_at).await?;
-                devices.iter().map(|device| i64::from(device.current)).sum()
+                let devices = device::current(connection, patient, export.begun_at).await?;
+                number(devices.len())
             }
             Some(Type::Flag | Type::DetectedIssue) => {
-                let episodes = episodes_of(connection, patient, window).await?;
-                i64::try_from(episodes.len()).unwrap_or(i64::MAX)
+                number(episodes_of(connection, patient, window).await?.len())
             }
             Some(Type::CarePlan) => {
                 let versions = load_versions(connection, patient, None).await?;
@@ -136,4 +135,8 @@ async fn count(
         };
     }
     Ok(())
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

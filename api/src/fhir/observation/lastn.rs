@@ -31,9 +31,9 @@ pub(crate) async fn get(
     }
     let mut filter = Filter::read(&search)?;
     filter.entered_in_error = Some(false);
-    let patient = match search.patient(&["patient", "subject"])? {
-        Some(patient) if exchange.turn_to(patient).await? => patient,
-        _ => return Ok(page(&app, "Observation/$lastn", &search, Found::nothing())),
+    let patient = search.visible_patient(&exchange, &["patient", "subject"]).await?;
+    let Some(patient) = patient else {
+        return Ok(page(&app, "Observation/$lastn", &search, Found::nothing()));
     };
     let mut connection = exchange.connection().await;
     let mut matches = Vec::new();

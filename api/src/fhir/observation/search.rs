@@ -54,10 +54,9 @@ pub(crate) async fn search(
         }
     }
     let after: Option<Place> = search.place()?;
-    let patient = search.patient(&["patient", "subject"])?;
-    let patient = match patient {
-        Some(patient) if exchange.turn_to(patient).await? => patient,
-        _ => return Ok(page(&app, "Observation", &search, Found::nothing())),
+    let patient = search.visible_patient(&exchange, &["patient", "subject"]).await?;
+    let Some(patient) = patient else {
+        return Ok(page(&app, "Observation", &search, Found::nothing()));
     };
     let mut connection = exchange.connection().await;
     let mut listed = list(&mut connection, patient, &filter, backwards, after, count).await?;

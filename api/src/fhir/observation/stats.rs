@@ -32,9 +32,9 @@ pub(crate) async fn get(exchange: Exchange, search: Search) -> Result<Resource, 
     let asked = statistics(&search)?;
     let codes = codes(&search)?;
     let mut told = Vec::new();
-    let patient = match search.patient(&["subject", "patient"])? {
-        Some(patient) if exchange.turn_to(patient).await? => patient,
-        _ => return Ok(Resource(fhir::statistics(&[]))),
+    let patient = search.visible_patient(&exchange, &["subject", "patient"]).await?;
+    let Some(patient) = patient else {
+        return Ok(Resource(fhir::statistics(&[])));
     };
     let mut connection = exchange.connection().await;
     for of in &codes {
