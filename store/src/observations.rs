@@ -41,72 +41,43 @@ pub async fn page_of_readings(
         None => {}
     }
     let (at, device) = at_or_after.map(|(at, device)| (at, device.0)).unzip();
-    let (patient, samples) = (wanted.patient.0, wanted.samples.as_deref());
+    // The text of a query has to be known when it is checked, so its two directions are put in by a macro.
+    macro_rules! page {
+        ($beyond:literal, $order:literal) => {
+            sqlx::query_as!(
+                Row,
+                r#"
+                SELECT page.metric AS "metric!", page.time AS "time!", page.device_id AS "device_id!",
+                    page.value AS "value!", page.received_at AS "received_at!",
+                    page.context AS "context: Json<Context>", page.entered_in_error AS "entered_in_error!"
+                FROM UNNEST($2::smallint[]) AS series (metric) CROSS JOIN LATERAL (
+                    SELECT reading.* FROM reading
+                    WHERE patient_id = $1 AND reading.metric = series.metric AND time >= $3 AND time < $4
+                        AND ($5::timestamptz IS NULL OR (time, device_id) "# + $beyond + r#" ($5, $6::bigint))
+                        AND ($7::boolean IS NULL OR entered_in_error = $7)
+                        AND ($8::text[] IS NULL OR reading.metric <> $9
+                            OR COALESCE(context ->> 'sample', '') = ANY ($8))
+                    ORDER BY time "# + $order + ", device_id " + $order + r#" LIMIT $10
+                ) AS page
+                ORDER BY page.time "# + $order + ", page.device_id " + $order + ", page.metric LIMIT $10",
+                wanted.patient.0,
+                &metrics,
+                from,
+                until,
+                at,
+                device,
+                wanted.entered_in_error,
+                wanted.samples.as_deref(),
+                Metric::Glucose.code(),
+                limit
+            )
+            .fetch_all(connection)
+            .await
+        };
+    }
     let rows = match backwards {
-        true => {
-            sqlx::query_as!(
-                Row,
-                r#"
-                SELECT page.metric AS "metric!", page.time AS "time!", page.device_id AS "device_id!",
-                    page.value AS "value!", page.received_at AS "received_at!",
-                    page.context AS "context: Json<Context>", page.entered_in_error AS "entered_in_error!"
-                FROM UNNEST($2::smallint[]) AS series (metric) CROSS JOIN LATERAL (
-                    SELECT reading.* FROM reading
-                    WHERE patient_id = $1 AND reading.metric = series.metric AND time >= $3 AND time < $4
-                        AND ($5::timestamptz IS NULL OR (time, device_id) <= ($5, $6::bigint))
-                        AND ($7::boolean IS NULL OR entered_in_error = $7)
-                        AND ($8::text[] IS NULL OR reading.metric <> $9
-                            OR COALESCE(context ->> 'sample', '') = ANY ($8))
-                    ORDER BY time DESC, device_id DESC LIMIT $10
-                ) AS page
-                ORDER BY page.time DESC, page.device_id DESC, page.metric LIMIT $10
-                "#,
-                patient,
-                &metrics,
-                from,
-                until,
-                at,
-                device,
-                wanted.entered_in_error,
-                samples,
-                Metric::Glucose.code(),
-                limit
-            )
-            .fetch_all(connection)
-            .await
-        }
-        false => {
-            sqlx::query_as!(
-                Row,
-                r#"
-                SELECT page.metric AS "metric!", page.time AS "time!", page.device_id AS "device_id!",
-                    page.value AS "value!", page.received_at AS "received_at!",
-                    page.context AS "context: Json<Context>", page.entered_in_error AS "entered_in_error!"
-                FROM UNNEST($2::smallint[]) AS series (metric) CROSS JOIN LATERAL (
-                    SELECT reading.* FROM reading
-                    WHERE patient_id = $1 AND reading.metric = series.metric AND time >= $3 AND time < $4
-                        AND ($5::timestamptz IS NULL OR (time, device_id) >= ($5, $6::bigint))
-                        AND ($7::boolean IS NULL OR entered_in_error = $7)
-                        AND ($8::text[] IS NULL OR reading.metric <> $9
-                            OR COALESCE(context ->> 'sample', '') = ANY ($8))
-                    ORDER BY time, device_id LIMIT $10
-                ) AS page
-                ORDER BY page.time, page.device_id, page.metric LIMIT $10
-                "#,
-                patient,
-                &metrics,
-                from,
-                until,
-                at,
-                device,
-                wanted.entered_in_error,
-                samples,
-                Metric::Glucose.code(),
-                limit
-            )
-            .fetch_all(connection)
-            .await
-        }
+        true => page!("<=", "DESC"),
+        false => page!(">=", "ASC"),
     };
     let rows = rows.map_err(|source| Error::new("read a page of readings", source))?;
     Ok(rows.into_iter().filter_map(stored).collect())
