@@ -134,10 +134,7 @@ pub(crate) async fn attempt(
     match refusal {
         // It was no guess, and the same comes again with a code.
         Refusal::CodeNeeded => throttle::forgive(&mut transaction, visit, &asked.name).await?,
-        Refusal::Guess(_) => {
-            let until = visit.now + LOCKED_FOR;
-            note_wrong_password(&mut transaction, &sign_in_name, MOST_WRONG, until, visit.now).await?;
-        }
+        Refusal::Guess(_) => note_guess(&mut transaction, &sign_in_name, visit).await?,
         Refusal::Other(_) => {}
     }
     let actor = account.as_ref().map_or("unknown", |account| &account.name);
@@ -204,6 +201,17 @@ async fn judge(
         None => false,
     };
     Ok((!good).then_some(Refusal::Guess("the code is wrong")))
+}
+
+/// Counts a wrong password or code of a name, which locks its account after too many of them.
+async fn note_guess(
+    connection: &mut PgConnection,
+    sign_in_name: &str,
+    visit: &Visit,
+) -> Result<(), ApiError> {
+    let until = visit.now + LOCKED_FOR;
+    note_wrong_password(connection, sign_in_name, MOST_WRONG, until, visit.now).await?;
+    Ok(())
 }
 
 /// A sign-in name as the record has it; what cannot be one is the name of nobody.

@@ -1,10 +1,10 @@
 //! The password once more, for what somebody else at the same screen must not do.
 
-use homeward_store::accounts::{Account, find_account, note_wrong_password};
+use homeward_store::accounts::{Account, find_account};
 use homeward_store::audit::{self, AuditEntry};
 use sqlx::{Postgres, Transaction};
 
-use super::{LOCKED_FOR, MOST_WRONG, SignedIn, begin, commit, throttle};
+use super::{SignedIn, begin, commit, note_guess, throttle};
 use crate::error::ApiError;
 use crate::routes::App;
 
@@ -31,15 +31,7 @@ pub(super) async fn require(
         return Ok((transaction, account));
     };
     if !right {
-        let until = visit.now + LOCKED_FOR;
-        note_wrong_password(
-            &mut transaction,
-            &session.sign_in_name,
-            MOST_WRONG,
-            until,
-            visit.now,
-        )
-        .await?;
+        note_guess(&mut transaction, &session.sign_in_name, visit).await?;
     }
     let entry = AuditEntry {
         held_role: session.acts_as.as_ref().map(|role| role.id),

@@ -8,8 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use homeward_store::accounts::{
-    find_account, note_wrong_password, offer_second_factor, remove_second_factor, roles_of,
-    take_second_factor, use_code,
+    find_account, offer_second_factor, remove_second_factor, roles_of, take_second_factor, use_code,
 };
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_sessions_of;
@@ -18,7 +17,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::session::View;
-use super::{LOCKED_FOR, MOST_WRONG, SignedIn, begin, code, commit, right_password, throttle};
+use super::{SignedIn, begin, code, commit, note_guess, right_password, throttle};
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
 use crate::request::{Body, Query};
@@ -114,15 +113,7 @@ pub(crate) async fn delete(
         None => false,
     };
     if !good {
-        let until = visit.now + LOCKED_FOR;
-        note_wrong_password(
-            &mut transaction,
-            &session.sign_in_name,
-            MOST_WRONG,
-            until,
-            visit.now,
-        )
-        .await?;
+        note_guess(&mut transaction, &session.sign_in_name, visit).await?;
         log(&mut transaction, &signed_in, what.0, Some("the code is wrong")).await?;
         commit(transaction).await?;
         return Err(wrong_code());
