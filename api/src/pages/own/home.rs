@@ -127,31 +127,10 @@ async fn blocks(
     if latest(Metric::Glucose).is_some() {
         blocks.push(glucose(connection, patient, voice, days, &summary).await?);
     }
-    if let Some(last) = latest(Metric::HeartRate) {
-        let told = words::heart_told(voice, &aims);
-        let of = Range {
-            id: "heart-rate",
-            title: "Heart rate",
-            noun: "heart rate",
-            unit: "beats a minute",
-            target: None,
-        };
-        blocks.push(range(connection, patient, voice, days, (of, last, told)).await?);
-    }
-    if let Some(last) = latest(Metric::Spo2) {
-        let told = words::oxygen_told(voice, &aims);
-        let of = Range {
-            id: "oxygen",
-            title: "Oxygen level",
-            noun: "oxygen level",
-            unit: "%",
-            target: aims.oxygen.map(|bound| Target {
-                name: format!("The team is told from {:.0} % down", bound.value()),
-                from: Some(bound.value()),
-                to: None,
-            }),
-        };
-        blocks.push(range(connection, patient, voice, days, (of, last, told)).await?);
+    for of in ranges(voice, &aims) {
+        if let Some(last) = latest(of.metric) {
+            blocks.push(range(connection, patient, voice, days, (of, last)).await?);
+        }
     }
     if latest(Metric::BodyWeight).is_some() {
         blocks.push(weight(connection, patient, voice, days, &summary, &aims).await?);
@@ -231,11 +210,40 @@ async fn glucose(
 
 /// A series of which one says what it was.
 struct Range {
+    metric: Metric,
     id: &'static str,
     title: &'static str,
     noun: &'static str,
     unit: &'static str,
     target: Option<Target>,
+    /// When the team is told.
+    told: Option<String>,
+}
+
+fn ranges(voice: Voice, aims: &Aims) -> [Range; 2] {
+    let heart = Range {
+        metric: Metric::HeartRate,
+        id: "heart-rate",
+        title: "Heart rate",
+        noun: "heart rate",
+        unit: "beats a minute",
+        target: None,
+        told: words::heart_told(voice, aims),
+    };
+    let oxygen = Range {
+        metric: Metric::Spo2,
+        id: "oxygen",
+        title: "Oxygen level",
+        noun: "oxygen level",
+        unit: "%",
+        target: aims.oxygen.map(|bound| Target {
+            name: format!("The team is told from {:.0} % down", bound.value()),
+            from: Some(bound.value()),
+            to: None,
+        }),
+        told: words::oxygen_told(voice, aims),
+    };
+    [heart, oxygen]
 }
 
 async fn range(
@@ -243,18 +251,18 @@ async fn range(
     patient: PatientId,
     voice: Voice,
     days: Days,
-    (of, last, told): (Range, &Latest, Option<String>),
+    (of, last): (Range, &Latest),
 ) -> Result<Block, ApiError> {
-    let daily = daily(connection, patient, last.metric, days).await?;
-    let mut said = words::range(voice, (last.metric, of.noun), days.count, &daily, Some(last));
-    said.sentences.extend(told);
+    let daily = daily(connection, patient, of.metric, days).await?;
+    let mut said = words::range(voice, (of.metric, of.noun), days.count, &daily, Some(last));
+    said.sentences.extend(of.told);
     let title = format!("{} by day", of.title);
     Ok(Block {
         id: of.id,
         title: of.title,
         metrics: &[],
         said,
-        chart: by_day((of.id, &title), (last.metric, of.unit), (days, &daily), of.target),
+        chart: by_day((of.id, &title), (of.metric, of.unit), (days, &daily), of.target),
     })
 }
 
