@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use homeward_store::access::Role;
 
 use super::compress::mask;
-use crate::access::{Action, Exchange, Subject};
+use crate::access::{Action, Exchange, ShownOnce, Subject};
 use crate::access_log::role_in_words;
 use crate::error::Problem;
 use crate::sign_in::SignedIn;
@@ -117,6 +117,11 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// Answers with a page that has a secret on it, which nobody is shown again.
+pub(super) fn page_once(status: StatusCode, template: &impl Template) -> Response {
+    ShownOnce(page(status, template)).into_response()
 }
 
 /// Leads the browser to another page, which it asks for by GET.

@@ -5,7 +5,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, NhsNumber, PatientId};
 use homeward_store::admin::{OfStock, StockFilter, list_stock};
@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Choice, MOST, number_of, sections, with_parameters};
-use crate::access::{Exchange, ShownOnce};
+use crate::access::Exchange;
 use crate::devices::register::{Credentials, Registered, register};
 use crate::error::ApiError;
 use crate::pages::form::Form;
 use crate::pages::moment::{Moment, beginning_of};
 use crate::pages::problems::Problems;
-use crate::pages::view::{Link, Who, page};
+use crate::pages::view::{Link, Who, page, page_once};
 use crate::qr;
 use crate::request::{Query, choose, parsed};
 use crate::sign_in::random_text;
@@ -264,7 +264,7 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
         text,
         credentials: &credentials,
     };
-    Ok(ShownOnce(page(StatusCode::OK, &template)).into_response())
+    Ok(page_once(StatusCode::OK, &template))
 }
 
 /// The patient whom an NHS number or a number of the record names, among those whom the caller may see; else what is wrong.

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use homeward_store::accounts::{
     AccountFilter, ListedAccount, NewAccount, add_account, list_accounts, sign_in_name,
@@ -13,14 +13,14 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{MOST, sections, with_parameters};
-use crate::access::{Exchange, ShownOnce};
+use crate::access::Exchange;
 use crate::alerts::act::{NAME_LENGTH, text};
 use crate::error::ApiError;
 use crate::pages::form::Form;
 use crate::pages::moment::Moment;
 use crate::pages::problems::Problems;
 use crate::pages::role;
-use crate::pages::view::{Link, Who, page};
+use crate::pages::view::{Link, Who, page, page_once};
 use crate::password;
 use crate::request::{Query, parsed};
 use crate::routes::App;
@@ -212,5 +212,5 @@ pub(super) fn shown_once(
         password,
         until: Moment::new(until),
     };
-    ShownOnce(page(StatusCode::OK, &template)).into_response()
+    page_once(StatusCode::OK, &template)
 }

@@ -3,21 +3,21 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_store::access::Role;
 use homeward_store::admin::{NewToken, add_token_for, revoke_token};
 use homeward_store::tokens::{ListedToken, list_tokens};
 
 use super::{Choice, number_of, sections};
-use crate::access::{Exchange, ShownOnce, is_scope};
+use crate::access::{Exchange, is_scope};
 use crate::access_log::{capital, role_in_words};
 use crate::alerts::act::{NAME_LENGTH, text};
 use crate::error::ApiError;
 use crate::pages::form::Form;
 use crate::pages::moment::Moment;
 use crate::pages::problems::Problems;
-use crate::pages::view::{Link, Who, page, see};
+use crate::pages::view::{Link, Who, page, page_once, see};
 use crate::request::{Limit, Path};
 use crate::sign_in::random_text;
 
@@ -172,7 +172,7 @@ pub(crate) async fn post(exchange: Exchange, form: Form) -> Result<Response, Api
         token: &token,
         until: new.expires_at.map(Moment::new),
     };
-    Ok(ShownOnce(page(StatusCode::OK, &template)).into_response())
+    Ok(page_once(StatusCode::OK, &template))
 }
 
 /// A program is no patient: patients sign in.

@@ -8,7 +8,7 @@ pub(crate) mod take_along;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use homeward_record::PatientId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -16,11 +16,11 @@ use utoipa::IntoParams;
 use self::take_along::{Part, parts};
 use super::not_a_patient;
 use super::voice::Voice;
-use crate::access::{Exchange, ShownOnce};
+use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::pages::patient::head::Head;
 use crate::pages::problems::Problems;
-use crate::pages::view::see;
+use crate::pages::view::{page_once, see};
 use crate::pages::{Form, Moment, Who, page};
 use crate::passport_shares::revoke::revoke;
 use crate::passport_shares::{Asked, MOST_WRONG_CODES, Made, Tried, USUAL_HOURS, list, make};
@@ -209,7 +209,7 @@ async fn show_once(
         expires_at: Moment::new(made.expires_at),
         most_wrong_codes: MOST_WRONG_CODES,
     };
-    Ok(ShownOnce(page(StatusCode::CREATED, &once)).into_response())
+    Ok(page_once(StatusCode::CREATED, &once))
 }
 
 /// The image as a part of a page, with its name: what stands before the element is for files.
