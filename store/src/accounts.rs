@@ -3,21 +3,23 @@
 //! Whoever signs in is nobody yet, so all of this works on connections that see the whole record, except for what
 //! [`crate::sessions`] says.
 
+mod attempts;
+mod identities;
 mod list;
+mod roles;
+mod second_factor;
 
-use std::collections::HashMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::PatientId;
-use serde::Serialize;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use utoipa::ToSchema;
 
 use crate::Error;
-use crate::access::{HeldRole, Role};
-use crate::admin::{AdminError, secret_hash};
+use crate::admin::AdminError;
 
+pub use attempts::{Attempts, count_attempt, forgive_attempt};
+pub use identities::{find_account_of_identity, link_identity, unlink_identities};
 pub use list::{AccountFilter, ListedAccount, list_accounts};
+pub use roles::{AccountRole, colleagues, name_proxy, roles_of};
+pub use second_factor::{offer_second_factor, remove_second_factor, take_second_factor, use_code};
 
 /// An account that is added.
 #[derive(Clone, Debug)]
@@ -123,93 +125,6 @@ pub async fn find_account(
     .map_err(|source| Error::new("look up an account", source))
 }
 
-/// The account that an identity provider knows by this subject, which stays as it is until the transaction ends.
-pub async fn find_account_of_identity(
-    connection: &mut PgConnection,
-    issuer: &str,
-    subject: &str,
-) -> Result<Option<Account>, Error> {
-    sqlx::query_as!(
-        Account,
-        "SELECT account_id AS id, sign_in_name, name, password_hash, initial_password_until, disabled_at, locked_until,
-             second_factor, second_factor_offer
-         FROM account
-         WHERE account_id = (SELECT account_id FROM account_identity WHERE issuer = $1 AND subject = $2) FOR UPDATE",
-        issuer,
-        subject
-    )
-    .fetch_optional(connection)
-    .await
-    .map_err(|source| Error::new("look up the account of an identity", source))
-}
-
-/// Notes that an identity provider knows the owner of an account by this subject. Answers with the account that had
-/// the identity before, if it was another.
-pub async fn link_identity(
-    connection: &mut PgConnection,
-    account: i64,
-    (issuer, subject): (&str, &str),
-) -> Result<Option<i64>, AdminError> {
-    require_account(connection, account).await?;
-    let failed = |source| Error::new("link an identity", source);
-    let before = sqlx::query_scalar!(
-        "SELECT account_id FROM account_identity WHERE issuer = $1 AND subject = $2 FOR UPDATE",
-        issuer,
-        subject
-    )
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed)?;
-    sqlx::query!(
-        "INSERT INTO account_identity (issuer, subject, account_id) VALUES ($1, $2, $3)
-         ON CONFLICT (issuer, subject) DO UPDATE SET account_id = EXCLUDED.account_id",
-        issuer,
-        subject,
-        account
-    )
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(before.filter(|before| *before != account))
-}
-
-/// Forgets the identities of an account at a provider, and answers how many there were.
-pub async fn unlink_identities(
-    connection: &mut PgConnection,
-    account: i64,
-    issuer: &str,
-) -> Result<u64, AdminError> {
-    require_account(connection, account).await?;
-    let forgotten = sqlx::query!(
-        "DELETE FROM account_identity WHERE account_id = $1 AND issuer = $2",
-        account,
-        issuer
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("forget identities", source))?;
-    Ok(forgotten.rows_affected())
-}
-
-/// The names of those who work for an organisation: the ones whose business an alert of its patients can be.
-pub async fn colleagues(
-    connection: &mut PgConnection,
-    organisation: i64,
-    now: DateTime<Utc>,
-) -> Result<Vec<String>, Error> {
-    sqlx::query_scalar!(
-        "SELECT DISTINCT name FROM held_role JOIN account USING (account_id)
-         WHERE held_role.organisation_id = $1 AND role IN ('care_team_member', 'care_team_lead', 'gp_clinician')
-             AND (ended_at IS NULL OR ended_at > $2) AND disabled_at IS NULL
-         ORDER BY name",
-        organisation,
-        now
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(|source| Error::new("list those who work for an organisation", source))
-}
-
 /// Counts a wrong password, and locks the account from the `most`th in a row on: each further one locks it again. One
 /// that is locked is left as it is. The statement is the same for a name that nobody has.
 pub async fn note_wrong_password(
@@ -265,73 +180,6 @@ pub async fn set_password(
     .await
     .map_err(|source| Error::new("set a password", source))?;
     name.ok_or(unknown(account))
-}
-
-/// Notes the secret of a second factor that is shown to the owner of an account.
-pub async fn offer_second_factor(
-    connection: &mut PgConnection,
-    account: i64,
-    secret: &[u8; 20],
-) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE account SET second_factor_offer = $2 WHERE account_id = $1",
-        account,
-        secret
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("offer a second factor", source))?;
-    Ok(())
-}
-
-/// From now on an account needs a code of the secret that was offered, of which one has come for this step of time.
-pub async fn take_second_factor(
-    connection: &mut PgConnection,
-    account: i64,
-    step: i64,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE account SET second_factor = second_factor_offer, second_factor_offer = NULL,
-             second_factor_since = $3, second_factor_step = $2
-         WHERE account_id = $1 AND second_factor_offer IS NOT NULL",
-        account,
-        step,
-        now
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("take a second factor", source))?;
-    Ok(())
-}
-
-/// Notes that the code of a step of time is used. Answers whether it was none before the last that was: each is good
-/// once.
-pub async fn use_code(connection: &mut PgConnection, account: i64, step: i64) -> Result<bool, Error> {
-    let used = sqlx::query!(
-        "UPDATE account SET second_factor_step = $2
-         WHERE account_id = $1 AND (second_factor_step IS NULL OR second_factor_step < $2)",
-        account,
-        step
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("use a code", source))?;
-    Ok(used.rows_affected() > 0)
-}
-
-/// From now on an account needs no code. Answers whether it did.
-pub async fn remove_second_factor(connection: &mut PgConnection, account: i64) -> Result<bool, Error> {
-    let removed = sqlx::query!(
-        "UPDATE account SET second_factor = NULL, second_factor_since = NULL, second_factor_step = NULL,
-             second_factor_offer = NULL
-         WHERE account_id = $1 AND second_factor IS NOT NULL",
-        account
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("remove a second factor", source))?;
-    Ok(removed.rows_affected() > 0)
 }
 
 /// Refuses an account from now on; whoever is signed in with it is signed out. Answers since when it has been refused.
@@ -412,163 +260,6 @@ fn unknown(account: i64) -> AdminError {
         what: "account",
         id: account,
     }
-}
-
-/// A role that an account holds, as its owner reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct AccountRole {
-    /// Its number.
-    pub id: i64,
-    /// The role.
-    pub role: Role,
-    /// Where.
-    pub organisation: Option<i64>,
-    /// The organisation's name.
-    pub organisation_name: Option<String>,
-    /// Who the patient is, of one who is a patient.
-    pub patient: Option<PatientId>,
-}
-
-/// The roles that an account holds, in the order in which they were granted.
-pub async fn roles_of(
-    connection: &mut PgConnection,
-    account: i64,
-    now: DateTime<Utc>,
-) -> Result<Vec<AccountRole>, Error> {
-    let mut roles = roles_of_each(connection, &[account], now).await?;
-    Ok(roles.remove(&account).unwrap_or_default())
-}
-
-/// The same of several accounts, by their numbers.
-async fn roles_of_each(
-    connection: &mut PgConnection,
-    accounts: &[i64],
-    now: DateTime<Utc>,
-) -> Result<HashMap<i64, Vec<AccountRole>>, Error> {
-    let failed = |source| Error::new("look up the roles of accounts", source);
-    let rows = sqlx::query!(
-        r#"SELECT account_id AS "account!", held_role_id, role, organisation_id,
-             organisation.name AS "organisation_name?", patient_id
-           FROM held_role LEFT JOIN organisation USING (organisation_id)
-           WHERE account_id = ANY ($1) AND (ended_at IS NULL OR ended_at > $2) ORDER BY held_role_id"#,
-        accounts,
-        now
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(failed)?;
-    let read = |role: String| {
-        role.parse()
-            .map_err(|error: String| failed(sqlx::Error::Decode(error.into())))
-    };
-    let mut roles: HashMap<i64, Vec<AccountRole>> = HashMap::new();
-    for row in rows {
-        roles.entry(row.account).or_default().push(AccountRole {
-            id: row.held_role_id,
-            role: read(row.role)?,
-            organisation: row.organisation_id,
-            organisation_name: row.organisation_name,
-            patient: row.patient_id.map(PatientId),
-        });
-    }
-    Ok(roles)
-}
-
-impl From<&AccountRole> for HeldRole {
-    fn from(role: &AccountRole) -> HeldRole {
-        HeldRole {
-            id: role.id,
-            role: role.role,
-            organisation: role.organisation,
-            patient: role.patient,
-        }
-    }
-}
-
-/// Names an account that may see a patient's record, where it is in the role of a patient. Answers with the number; who
-/// is named already goes on to be.
-pub async fn name_proxy(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    account: i64,
-    by: &str,
-    now: DateTime<Utc>,
-) -> Result<i64, Error> {
-    let failed = |source| Error::new("name a proxy", source);
-    sqlx::query!(
-        "INSERT INTO proxy (patient_id, account_id, named_at, named_by) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (account_id, patient_id) WHERE ended_at IS NULL DO NOTHING",
-        patient.0,
-        account,
-        now,
-        by
-    )
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    sqlx::query_scalar!(
-        "SELECT proxy_id FROM proxy WHERE patient_id = $1 AND account_id = $2 AND ended_at IS NULL",
-        patient.0,
-        account
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(failed)
-}
-
-/// How often it was tried within a window of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempts {
-    /// How often, this one included.
-    pub count: i32,
-    /// When the window ends.
-    pub until: DateTime<Utc>,
-}
-
-/// Counts an attempt before it is made, so that attempts side by side are as many as attempts one by one. The window
-/// begins with its first attempt.
-pub async fn count_attempt(
-    connection: &mut PgConnection,
-    subject: &str,
-    lasts: TimeDelta,
-    now: DateTime<Utc>,
-) -> Result<Attempts, Error> {
-    let failed = |source| Error::new("count an attempt to sign in", source);
-    // What is over goes, so that the table is no longer than what was tried within the longest window.
-    sqlx::query!(
-        "DELETE FROM sign_in_attempt WHERE subject IN (
-             SELECT subject FROM sign_in_attempt WHERE window_ends <= $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
-        now
-    )
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    sqlx::query_as!(
-        Attempts,
-        "INSERT INTO sign_in_attempt AS known (subject, attempts, window_ends) VALUES ($1, 1, $2)
-         ON CONFLICT (subject) DO UPDATE SET
-             attempts = CASE WHEN known.window_ends <= $3 THEN 1 ELSE known.attempts + 1 END,
-             window_ends = CASE WHEN known.window_ends <= $3 THEN $2 ELSE known.window_ends END
-         RETURNING attempts AS count, window_ends AS until",
-        &secret_hash(subject),
-        now + lasts,
-        now
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(failed)
-}
-
-/// Takes an attempt back: it was a good one.
-pub async fn forgive_attempt(connection: &mut PgConnection, subject: &str) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE sign_in_attempt SET attempts = attempts - 1 WHERE subject = $1",
-        &secret_hash(subject)
-    )
-    .execute(connection)
-    .await
-    .map_err(|source| Error::new("count an attempt to sign in", source))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{AccountRole, roles_of_each};
+use super::roles::{AccountRole, roles_of_each};
 use crate::Error;
 
 /// Which accounts to list; what is not given is not asked.
