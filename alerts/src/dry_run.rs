@@ -8,17 +8,19 @@
 //! A rule is tried as if it had been in force for a while when the time begins that it is tried over: it judges
 //! some of the history from before ([`Trial::read_from`]), but only what it raises within the time counts.
 
+mod figures;
 mod plan;
 mod report;
 mod run;
+mod sums;
 mod trial;
 
 use chrono::TimeDelta;
 
-pub use report::{
-    Difference, Figures, ListedEpisode, ListedReading, Listing, Report, RuleReport, Severities, Sums,
-};
+pub use figures::{Difference, Figures, Severities};
+pub use report::{ListedEpisode, ListedReading, Report, RuleReport};
 pub use run::{DryRunError, Limits, Progress, Proposal, Replaces, Scope, dry_run};
+pub use sums::{Listing, Sums};
 pub use trial::{Outcome, RuleOutcome, Trial, TrialRule, Tried, TriedEpisode};
 
 /// The time that rules are tried over, up to the present, if nothing else is asked for: long enough to see what is
