@@ -3,13 +3,15 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 
 use super::form::Form;
 use super::view::{Who, page, see};
 use crate::error::ApiError;
 use crate::routes::App;
-use crate::sign_in::{SignedIn, change_password};
+use crate::sign_in::SignedIn;
+use crate::sign_in::change_password::change_and_go_on;
 
 #[derive(Template)]
 #[template(path = "pages/password.html")]
@@ -30,8 +32,14 @@ pub(crate) async fn post(
     form: Form,
 ) -> Result<Response, ApiError> {
     let (old, new) = (form.as_typed("old"), form.as_typed("new"));
-    match change_password::change(&app, &signed_in, old.to_owned(), new.to_owned()).await {
-        Ok(_) => Ok(see("/")),
+    match change_and_go_on(&app, &signed_in, old.to_owned(), new.to_owned()).await {
+        Ok(cookie) => {
+            let mut response = see("/");
+            response
+                .headers_mut()
+                .extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+            Ok(response)
+        }
         Err(error @ (ApiError::Parameter { .. } | ApiError::NotLetIn | ApiError::TooOften { .. })) => {
             Ok(show(
                 &signed_in,

@@ -5,6 +5,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderValue;
 use homeward_store::accounts::{roles_of, set_password};
 use homeward_store::admin::AdminError;
 use homeward_store::audit::{self, AuditEntry};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::session::View;
-use super::{SignedIn, commit, right_password};
+use super::{SignedIn, commit, pick_role, right_password};
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
 use crate::password;
@@ -36,13 +37,26 @@ pub(crate) async fn post(
     Ok(Json(change(&app, &signed_in, old, new).await?))
 }
 
-/// Gives an account another password, if its owner knows the old one.
-pub(crate) async fn change(
+/// The same from a page. Whoever holds one role alone goes on in it, as after signing in; then the session has another
+/// cookie, which is answered.
+pub(crate) async fn change_and_go_on(
     app: &App,
     signed_in: &SignedIn,
     old: String,
     new: String,
-) -> Result<View, ApiError> {
+) -> Result<Option<HeaderValue>, ApiError> {
+    let view = change(app, signed_in, old, new).await?;
+    let Some(only) = view.only_role() else {
+        return Ok(None);
+    };
+    let mut signed_in = signed_in.clone();
+    signed_in.session.first_password = false;
+    let picked = pick_role::pick(app, signed_in, only).await?;
+    Ok(Some(picked.cookie))
+}
+
+/// Gives an account another password, if its owner knows the old one.
+async fn change(app: &App, signed_in: &SignedIn, old: String, new: String) -> Result<View, ApiError> {
     let SignedIn { visit, session } = signed_in;
     let names = [session.sign_in_name.as_str(), session.name.as_str()];
     password::check(&new, &names).map_err(|weakness| ApiError::parameter("new", weakness.to_string()))?;

@@ -49,6 +49,14 @@ impl View {
             expires_at: session.expires_at,
         }
     }
+
+    /// The role that can be picked, where none is and there is no other.
+    pub(super) fn only_role(&self) -> Option<i64> {
+        match (self.role, &self.roles[..]) {
+            (None, [only]) => Some(only.id),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) async fn get(

@@ -37,8 +37,6 @@ await run(async (page, say, browser) => {
   await nurse.getByLabel('The password that you have').fill(first);
   await nurse.getByLabel('A new one').fill('nine wooden horses');
   await nurse.getByRole('button', { name: 'Choose it' }).click();
-  await nurse.getByLabel('Care team, Community care team').check();
-  await nurse.getByRole('button', { name: 'Continue' }).click();
   await nurse.getByRole('heading', { name: 'Worklist' }).waitFor();
   await page.getByRole('button', { name: 'Lock' }).click();
   await page.getByText('cannot sign in at present').waitFor();
