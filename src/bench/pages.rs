@@ -55,6 +55,9 @@ impl fmt::Display for Pages {
     }
 }
 
+/// The address of a page about a patient.
+type Address = fn(i64) -> String;
+
 /// Fills a record, lets alerts be raised, and asks for the pages, each for a time.
 pub(super) async fn measure(url: &str, measured: Duration) -> Result<Pages> {
     let pool = homeward_store::connect(url, 2)?;
@@ -73,8 +76,8 @@ pub(super) async fn measure(url: &str, measured: Duration) -> Result<Pages> {
     let low = &patients[..OPEN_ALERTS];
     alerts::measure(server.mqtt, server.http, TOKEN, low, Duration::ZERO).await?;
     let numbers: Vec<i64> = patients.iter().map(|(patient, _)| *patient).collect();
-    let worklist: fn(i64) -> String = |_| "/worklist".to_owned();
-    let asked: [(String, fn(i64) -> String); 3] = [
+    let worklist: Address = |_| "/worklist".to_owned();
+    let asked: [(String, Address); 3] = [
         (format!("the worklist, {OPEN_ALERTS} open alerts"), worklist),
         (format!("a patient, {DAYS} days"), |patient| {
             format!("/patients/{patient}?range={DAYS}d")
