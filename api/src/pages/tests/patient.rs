@@ -561,6 +561,40 @@ async fn an_alert_that_lasts_is_shown_however_many_came_after_it() {
 }
 
 #[tokio::test]
+async fn a_page_is_shown_before_anybody_has_counted_what_is_on_it() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    app.add_device(patient).await;
+    // A record that was just taken over: a watch that measured two things a minute for ten weeks.
+    for metric in [Metric::HeartRate, Metric::Spo2] {
+        sqlx::query(
+            "WITH taken AS (
+                 INSERT INTO reading (patient_id, metric, time, device_id, value, received_at)
+                 SELECT $1, $2, $3 - minute * interval '1 minute', 10001, 72, $3
+                 FROM generate_series(1, 100800) AS minute RETURNING time
+             )
+             INSERT INTO rollup_dirty (patient_id, metric, bucket)
+             SELECT DISTINCT $1, $2, time_bucket('1 hour', time) FROM taken",
+        )
+        .bind(patient.0)
+        .bind(metric.code())
+        .bind(now())
+        .execute(app.pool())
+        .await
+        .unwrap();
+    }
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    shows(
+        &nurse.get("/patients/1001?range=90d").await,
+        &[
+            "id=\"chart-heart-rate\"",
+            "id=\"chart-oxygen\"",
+            "in 100800 readings",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_device_says_when_it_was_last_heard_of_and_how_its_battery_is() {
     let app = TestApp::start().await;
     let patient = app.add_patient().await;
