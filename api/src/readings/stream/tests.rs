@@ -94,7 +94,7 @@ async fn what_cannot_be_followed_is_explained() {
         let request = axum::http::Request::get(PATH)
             .header("Authorization", format!("Bearer {TOKEN}"))
             .header("Last-Event-ID", id);
-        assert_eq!(app.send(request).await.status, 400, "{id}");
+        assert_eq!(app.status_of(request).await, 400, "{id}");
     }
     let mut streams = Vec::new();
     for _ in 0..MOST_STREAMS {
