@@ -33,6 +33,9 @@ pub(crate) struct Course {
 /// kilobytes for a watch that measures every minute.
 const CHUNK: TimeDelta = TimeDelta::hours(2);
 
+/// How often a device that measures says how full its battery is.
+const BATTERY_EVERY: TimeDelta = TimeDelta::hours(1);
+
 impl SimulatedDevice<'_> {
     /// Hands over everything from the beginning of the course to its end, or until it is cancelled.
     pub(crate) async fn run(self, sender: Sender, cancel: &CancellationToken) -> Result<()> {
@@ -67,11 +70,13 @@ impl SimulatedDevice<'_> {
         Ok(())
     }
 
-    /// What is due goes out at once; only what is overdue is put together.
+    /// What is due goes out at once; only what is overdue is put together. The battery is told of the present alone.
     async fn live(&self, sender: &Sender) -> Result<()> {
         let pace = &self.course.pace;
         let mut batch = Vec::new();
         let mut begin = self.course.to;
+        let mut battery_told = begin;
+        self.tell_battery(sender, begin).await;
         loop {
             // What comes later is not asked for before: a device that measures nothing would never come to rest.
             pace.wait(begin, true).await;
@@ -82,11 +87,20 @@ impl SimulatedDevice<'_> {
                     self.send(sender, &mut batch).await?;
                 }
                 pace.wait(measurement.at(), true).await;
+                if measurement.at() - battery_told >= BATTERY_EVERY {
+                    battery_told = measurement.at();
+                    self.tell_battery(sender, battery_told).await;
+                }
                 batch.push(measurement);
             }
             self.send(sender, &mut batch).await?;
             begin = end;
         }
+    }
+
+    async fn tell_battery(&self, sender: &Sender, at: DateTime<Utc>) {
+        let percent = self.patient.battery(self.device, at);
+        sender.send(Message::battery(percent)).await;
     }
 
     async fn send(&self, sender: &Sender, batch: &mut Vec<Measurement>) -> Result<()> {

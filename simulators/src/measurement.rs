@@ -1,5 +1,6 @@
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
+use homeward_record::decode::BATTERY_LEVEL;
 use homeward_record::{DeviceId, DeviceTopic, Metric, PayloadKind, unit};
 use serde::{Serialize, Serializer};
 
@@ -167,7 +168,9 @@ pub struct Measured {
 /// A message as a device publishes it, and what it says.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The native JSON.
+    /// How it is written, which its topic says.
+    pub kind: PayloadKind,
+    /// Its bytes.
     pub payload: Vec<u8>,
     /// The readings in it, as the record keeps them.
     pub readings: Vec<Measured>,
@@ -262,19 +265,29 @@ impl Message {
             readings: measurements,
         };
         Ok(Message {
+            kind: PayloadKind::Readings,
             payload: serde_json::to_vec(&upload).context("writing a message as JSON")?,
             readings: measurements.iter().flat_map(Measurement::readings).collect(),
         })
     }
-}
 
-/// The topic to which this device publishes native JSON.
-pub(crate) fn topic(device: DeviceId) -> String {
-    DeviceTopic {
-        device,
-        kind: PayloadKind::Readings,
+    /// A message that says how full the device's battery is, in percent.
+    pub fn battery(percent: u8) -> Message {
+        Message {
+            kind: PayloadKind::Gatt {
+                characteristic: BATTERY_LEVEL,
+                captured: None,
+            },
+            payload: vec![percent],
+            readings: Vec::new(),
+        }
     }
-    .to_string()
+
+    /// The topic to which a device publishes it.
+    pub(crate) fn topic(&self, device: DeviceId) -> String {
+        let kind = self.kind;
+        DeviceTopic { device, kind }.to_string()
+    }
 }
 
 /// Whole numbers without a decimal point, as devices write them.

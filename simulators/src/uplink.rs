@@ -19,7 +19,7 @@ use crate::counts::{Counts, Totals};
 use crate::enrolment::Secret;
 use crate::faults::Faults;
 use crate::link::{Broker, Link, LinkError, LinkEvent, Publisher, link};
-use crate::measurement::{Message, topic};
+use crate::measurement::Message;
 use crate::outbox::{Limits, Next, Outbox, Parcel};
 use crate::outcome::{Hook, Outcome, REFUSAL};
 
@@ -351,11 +351,13 @@ impl Uplink {
 
     /// Submits messages as the window allows, until all are acknowledged and no more will come.
     async fn submit(&self, publisher: &Publisher) -> Result<(), LinkError> {
-        let topic = topic(self.device);
         loop {
             let next = self.queue.outbox().next(Instant::now());
             match next {
-                Next::Submit(parcel) => publisher.publish(&topic, &parcel.message.payload)?,
+                Next::Submit(parcel) => {
+                    let message = &parcel.message;
+                    publisher.publish(&message.topic(self.device), &message.payload)?;
+                }
                 Next::Later(moment) => {
                     tokio::select! {
                         () = sleep_until(moment.into()) => {}

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use homeward_record::{DeviceId, Metric, PatientId, unit};
+use homeward_record::{DeviceId, Metric, PatientId, PayloadKind, unit};
 use homeward_simulators::enrolment::Secret;
 use homeward_simulators::uplink::{Sender, UplinkOptions, Uplinks};
 use homeward_simulators::{AckLog, Broker, Counts, Hook, Measured, Message, Protocol};
@@ -262,10 +262,13 @@ fn letters(series: &[Observation], devices: &BTreeMap<DeviceId, DeviceId>) -> Ve
             letter.epoch == epoch && letter.message.readings.len() + measured.len() <= READINGS_A_LETTER
         });
         let index = goes_on.unwrap_or_else(|| {
-            let (payload, readings) = (Vec::new(), Vec::new());
             letters.push(Letter {
                 device: devices[&device],
-                message: Message { payload, readings },
+                message: Message {
+                    kind: PayloadKind::Readings,
+                    payload: Vec::new(),
+                    readings: Vec::new(),
+                },
                 epoch,
             });
             written.push(Vec::new());

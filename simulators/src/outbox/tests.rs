@@ -10,13 +10,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn parcel(name: u8) -> Parcel {
-    Parcel::new(
-        Message {
-            payload: vec![name],
-            readings: Vec::new(),
-        },
-        None,
-    )
+    Parcel::new(Message::battery(name), None)
 }
 
 /// The client and the broker on the other side of an outbox: writes in order, with packet ids in turn, and

@@ -10,6 +10,7 @@
 //!
 //! Days are those of UTC: the simulated patients live in Britain in winter.
 
+mod battery;
 mod glucose;
 mod pressure;
 mod script;

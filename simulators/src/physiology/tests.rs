@@ -329,3 +329,20 @@ fn most_glucose_is_in_range_and_most_pressure_on_target() {
     assert!((0.70..0.97).contains(&in_range), "{in_range} in range");
     assert!((70..=97).contains(&controlled), "{controlled} of 100 on target");
 }
+
+#[test]
+fn a_battery_runs_down_and_is_charged() {
+    for number in 0..20 {
+        let patient = Patient::new(7, number);
+        let level = |hour| {
+            patient.battery(
+                Device::new(DeviceKind::Smartwatch),
+                midnight() + TimeDelta::hours(hour),
+            )
+        };
+        let levels: Vec<u8> = (0..30 * 24).map(level).collect();
+        assert!(levels.iter().all(|level| (10..=100).contains(level)));
+        let charged = levels.windows(2).filter(|pair| pair[1] > pair[0]);
+        assert_eq!(charged.count(), 10, "once in three days");
+    }
+}
