@@ -9,6 +9,7 @@ mod organisation;
 mod patient;
 mod plan;
 mod receiver;
+mod rejected;
 mod research;
 mod token;
 
@@ -33,6 +34,7 @@ use organisation::OrganisationCommand;
 use patient::PatientCommand;
 use plan::PlanCommand;
 use receiver::ReceiverCommand;
+use rejected::RejectedCommand;
 use research::ResearchCommand;
 use token::TokenCommand;
 
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// Tokens with which programs read the API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Messages of devices that were refused, and having them tried once more
+    #[command(subcommand)]
+    Rejected(RejectedCommand),
     /// Those who are told of alerts, by webhook or e-mail
     #[command(subcommand)]
     Receiver(ReceiverCommand),
@@ -130,6 +135,10 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             return import::run(&pool, &options, settings.retention(), now).await;
         }
         Command::OptOut(command) => opt_out::run(&mut transaction, command, now).await?,
+        Command::Rejected(command) => {
+            transaction.rollback().await.context("could not begin anew")?;
+            return rejected::run(&pool, command, &Clock::System).await;
+        }
         Command::Research(command) => {
             transaction.rollback().await.context("could not begin anew")?;
             return research::run(&pool, command, &Clock::System).await;

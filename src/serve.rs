@@ -11,7 +11,7 @@ use homeward_alerts::notify::Notifier;
 use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
 use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered, Replayed};
-use homeward_ingest::{Entrance, Ingest, NotTaken, Outcome};
+use homeward_ingest::{Entrance, Ingest, NotTaken, Outcome, again};
 use homeward_record::Clock;
 use homeward_store::{PgPool, retention, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -45,6 +45,9 @@ const ROLLUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often to see what time has brought about: the longest that an escalation or a silence is told late.
 const TIMERS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often to see whether somebody wants refused messages tried once more: whoever asks waits for it.
+const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often what is older than the retention is removed.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -168,6 +171,12 @@ impl Service {
         let serve_api = homeward_api::serve(listener, state, api.clone());
         lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
         start_workers(settings, lifecycle, &workers, &workers_pool, metrics);
+        let (replay_pool, entrance) = (workers_pool, ingest.entrance());
+        let try_again = move || {
+            let (pool, entrance) = (replay_pool.clone(), entrance.clone());
+            async move { Ok(again::run_once(&pool, &entrance, Clock::System.now()).await?) }
+        };
+        start_worker("replay", REPLAY_INTERVAL, lifecycle, &workers, try_again);
         let stop = workers.clone();
         lifecycle.spawn("notifications", workers.clone(), async move {
             // What is on its way when it is time to stop is waited for, or it would be sent twice.

@@ -5,6 +5,7 @@
 //! the device hear that it is acknowledged. A PUBACK means that the reading, and every alert it raises, is
 //! committed to the patient record.
 
+pub mod again;
 mod broker;
 mod commit;
 mod contacts;

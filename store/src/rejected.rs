@@ -1,6 +1,8 @@
 //! Messages of which a part or the whole could not be stored: kept with all bytes and the reasons, and taken to the lanes
 //! once more when what was wrong has been set right.
 
+mod wishes;
+
 use chrono::{DateTime, Utc};
 use homeward_record::DeviceId;
 use homeward_record::decode::{Reason, Rejection};
@@ -10,6 +12,8 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::Error;
+
+pub use wishes::{count_wishes, forget_wish, wish_replays, wished_replays};
 
 /// A message of which a part or the whole was refused.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ pub struct RejectedFilter {
     pub still: bool,
     /// Those before this one, in the order of the list.
     pub before: Option<i64>,
+    /// Those with these numbers.
+    pub ids: Option<Vec<i64>>,
 }
 
 /// A rejected message, without its bytes.
@@ -120,11 +126,13 @@ pub async fn list_rejected(
              AND ($2::bigint IS NULL OR rejected_message.device_id = $2)
              AND ($3::jsonb IS NULL OR COALESCE(faults_left, faults) @> $3)
              AND ($4::bigint IS NULL OR rejected_message_id < $4)
-           ORDER BY rejected_message_id DESC LIMIT $5"#,
+             AND ($5::bigint[] IS NULL OR rejected_message_id = ANY ($5))
+           ORDER BY rejected_message_id DESC LIMIT $6"#,
         filter.still,
         filter.device.map(|device| device.0),
         filter.reason.map(|reason| json!([{"reason": reason}])),
         filter.before,
+        filter.ids.as_deref(),
         limit
     )
     .fetch_all(connection)

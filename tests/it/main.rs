@@ -33,6 +33,7 @@ mod overtaking;
 mod passport;
 mod plans;
 mod publishing;
+mod rejected;
 mod replay;
 mod research;
 mod smoke;

@@ -117,7 +117,7 @@ fn filter_of(device: &str, reason: &str, still: bool) -> RejectedFilter {
         device: device.trim().parse().ok(),
         reason: REASONS.into_iter().find(|known| name_of(*known) == reason),
         still,
-        before: None,
+        ..RejectedFilter::default()
     }
 }
 
