@@ -29,19 +29,7 @@ async fn bluetooth_characteristics_are_stored_as_what_they_measure() {
     let server = Server::start(&database).await;
     let patient = server.add_patient(&[]).await;
     // A cuff whose clock shows British Summer Time.
-    let arguments = [
-        "device",
-        "add",
-        "--kind",
-        "cuff",
-        "--patient",
-        &patient.to_string(),
-        "--utc-offset",
-        "60",
-    ];
-    let enrolled = server.cli(&arguments).await;
-    let id = homeward_record::DeviceId(enrolled["device_id"].as_i64().unwrap());
-    let cuff = server.device(id, patient, enrolled["secret"].as_str().unwrap());
+    let cuff = server.enrol_with(patient, "cuff", &["--utc-offset", "60"]).await;
 
     let at = chrono::SubsecRound::trunc_subsecs(minutes_ago(3), 0);
     let local = date_time(at + TimeDelta::hours(1));

@@ -188,9 +188,14 @@ impl Client {
         .await;
     }
 
-    /// What came so far and was not asked for.
-    pub(crate) fn passed_over(&self) -> &VecDeque<Incoming> {
-        &self.passed_over
+    /// Makes sure that nothing came that was not asked for, once everything sent before has been looked at.
+    pub(crate) async fn hears_nothing_else(&mut self) {
+        self.ping().await;
+        assert!(
+            self.passed_over.is_empty(),
+            "nothing more is said: {:?}",
+            self.passed_over
+        );
     }
 
     /// Waits until the broker ends the connection. Answers the reason of its DISCONNECT, which MQTT 3.1.1

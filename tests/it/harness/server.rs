@@ -179,6 +179,15 @@ impl Server {
         self.add_devices(&[patient], kind).await.remove(0)
     }
 
+    /// Enrols a device for a patient at the command line, with these options.
+    pub(crate) async fn enrol_with(&self, patient: PatientId, kind: &str, options: &[&str]) -> Device {
+        let number = patient.to_string();
+        let add = ["device", "add", "--kind", kind, "--patient", &number];
+        let added = self.cli(&[&add[..], options].concat()).await;
+        let id = DeviceId(added["device_id"].as_i64().unwrap());
+        self.device(id, patient, added["secret"].as_str().unwrap())
+    }
+
     /// Adds a patient on these programmes.
     pub(crate) async fn add_patient(&self, programmes: &[&str]) -> PatientId {
         self.add_patients(1, programmes).await[0]
