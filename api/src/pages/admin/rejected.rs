@@ -6,12 +6,13 @@
 //! The bytes of a message are readings of a patient, and nobody who administers has a reason to see them: requests have no
 //! right to that column at all. They go from the record straight to the lanes.
 
+mod words;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
-use homeward_record::decode::Reason;
 use homeward_record::{DeviceId, PatientId};
 use homeward_store::devices;
 use homeward_store::rejected::{
@@ -20,9 +21,9 @@ use homeward_store::rejected::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use self::words::{REASONS, faults_in_words, in_words, name_of, outcome_in_words, reason_named};
 use super::{Choice, MOST, sections, with_parameters};
 use crate::access::Exchange;
-use crate::access_log::capital;
 use crate::entering::{Entered, NotEntered, Replayed};
 use crate::error::ApiError;
 use crate::pages::form::Form;
@@ -42,24 +43,6 @@ const SIDE_BY_SIDE: usize = 32;
 
 /// How many faults of one message are named.
 const MOST_FAULTS: usize = 5;
-
-/// Every reason, as the record has it.
-const REASONS: [Reason; 14] = [
-    Reason::NotAssigned,
-    Reason::Malformed,
-    Reason::TooLarge,
-    Reason::Unsupported,
-    Reason::InvalidField,
-    Reason::InvalidUnit,
-    Reason::Implausible,
-    Reason::NoTime,
-    Reason::InFuture,
-    Reason::TooOld,
-    Reason::NotMeasured,
-    Reason::ControlSolution,
-    Reason::NotAuthorized,
-    Reason::Unstorable,
-];
 
 #[derive(Template)]
 #[template(path = "pages/admin/rejected.html")]
@@ -115,7 +98,7 @@ pub(crate) struct Parameters {
 fn filter_of(device: &str, reason: &str, still: bool) -> RejectedFilter {
     RejectedFilter {
         device: device.trim().parse().ok(),
-        reason: REASONS.into_iter().find(|known| name_of(*known) == reason),
+        reason: reason_named(reason),
         still,
         ..RejectedFilter::default()
     }
@@ -175,113 +158,6 @@ fn row(message: ListedRejected) -> Row {
         faults,
         replayed: message.replayed.map(|(at, by)| (Moment::new(at), by)),
     }
-}
-
-/// What is wrong and where; what is wrong with many readings, of which it is not said with which, is said once.
-fn faults_in_words(faults: &[Fault]) -> Vec<String> {
-    let mut counted: Vec<(String, u32)> = Vec::new();
-    for fault in faults {
-        let (what, _) = in_words(fault.reason);
-        let words = match fault.index {
-            Some(index) => format!("Reading {}: {what}", index + 1),
-            None => capital(what),
-        };
-        match counted.iter_mut().find(|(known, _)| *known == words) {
-            Some((_, times)) => *times += 1,
-            None => counted.push((words, 1)),
-        }
-    }
-    let told = counted.into_iter().map(|(words, times)| match times {
-        1 => words,
-        times => format!("{words} ({times} times)"),
-    });
-    told.collect()
-}
-
-/// The reason as the record has it.
-fn name_of(reason: Reason) -> String {
-    let name = serde_json::to_value(reason).unwrap_or_default();
-    name.as_str().unwrap_or_default().to_owned()
-}
-
-/// What a reason means, and what can be done.
-fn in_words(reason: Reason) -> (&'static str, &'static str) {
-    match reason {
-        Reason::Malformed => (
-            "it cannot be read as what its topic says",
-            "The device or its gateway sends something else than it should: ask its maker.",
-        ),
-        Reason::TooLarge => (
-            "it is larger than a message may be",
-            "Have the gateway send less at once.",
-        ),
-        Reason::Unsupported => (
-            "its format or measurement is not taken by this version",
-            "A later version may take it: try it once more then.",
-        ),
-        Reason::InvalidField => (
-            "a field is missing, or not one of the values it may have",
-            "The device or its gateway sends something else than it should: ask its maker.",
-        ),
-        Reason::InvalidUnit => (
-            "the unit is not one of those that the measurement may have",
-            "Set the unit of the device, or ask its maker.",
-        ),
-        Reason::Implausible => (
-            "no living person can have that value",
-            "Have the device looked at. The patient may have to measure anew.",
-        ),
-        Reason::NoTime => (
-            "it has no time, or one without a time zone",
-            "Say how far the clock face of the device is ahead of UTC when you register it.",
-        ),
-        Reason::InFuture => (
-            "it is from the future",
-            "The clock of the device is wrong: set it. A time that was wrong then is not believed later.",
-        ),
-        Reason::TooOld => (
-            "it is older than the record keeps readings",
-            "Nothing has to be done, unless the clock of the device is wrong.",
-        ),
-        Reason::NotMeasured => (
-            "the device itself says that it is no measurement",
-            "Nothing has to be done: it was a test, or a measurement that failed.",
-        ),
-        Reason::ControlSolution => (
-            "a control solution was measured, not a patient",
-            "Nothing has to be done.",
-        ),
-        Reason::NotAssigned => (
-            "the device was with nobody when it measured",
-            "Give the device to its patient from that day on, then try the message once more.",
-        ),
-        Reason::NotAuthorized => (
-            "the topic is not one of this device",
-            "Check the number that the device was set up with.",
-        ),
-        Reason::Unstorable => (
-            "the record could not store it",
-            "Look at the log of the process, then try it once more.",
-        ),
-    }
-}
-
-fn outcome_in_words(stored: u32, left: u32, busy: u32) -> String {
-    let messages = |count: u32| match count {
-        1 => "1 message is".to_owned(),
-        count => format!("{count} messages are"),
-    };
-    let mut sentences = format!("{} in the record now", messages(stored));
-    if left > 0 {
-        sentences += &format!("; {} refused still", messages(left));
-    }
-    if busy > 0 {
-        sentences += &format!(
-            "; {} not tried, for there is too much to do: try again shortly",
-            messages(busy)
-        );
-    }
-    sentences + "."
 }
 
 /// What became of those that were tried.
@@ -381,49 +257,4 @@ fn told(device: &str, reason: &str, tally: &Tally) -> Response {
         ("busy", &busy),
     ];
     see(&with_parameters(PATH, &parameters))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_reason_has_its_own_words_and_is_found_by_its_name() {
-        for reason in REASONS {
-            let name = name_of(reason);
-            assert_eq!(filter_of("", &name, true).reason, Some(reason), "{name}");
-            let same = REASONS
-                .iter()
-                .filter(|other| in_words(**other).0 == in_words(reason).0);
-            assert_eq!(same.count(), 1, "{name}");
-        }
-        assert_eq!(filter_of("x", "y", true).reason, None);
-    }
-
-    #[test]
-    fn faults_are_told_with_their_places() {
-        let fault = |index, reason| Fault { index, reason };
-        let told = faults_in_words(&[
-            fault(Some(2), Reason::Implausible),
-            fault(None, Reason::NotAssigned),
-            fault(None, Reason::NotAssigned),
-        ]);
-        assert_eq!(
-            told,
-            [
-                "Reading 3: no living person can have that value",
-                "The device was with nobody when it measured (2 times)",
-            ]
-        );
-    }
-
-    #[test]
-    fn outcomes_are_told_in_a_sentence() {
-        assert_eq!(outcome_in_words(1, 0, 0), "1 message is in the record now.");
-        assert_eq!(
-            outcome_in_words(3, 1, 2),
-            "3 messages are in the record now; 1 message is refused still; 2 messages are not tried, for there is too much \
-             to do: try again shortly."
-        );
-    }
 }
