@@ -147,8 +147,7 @@ impl Demo {
         let people = people::let_in(&pool, PatientId(i64::try_from(*first)?)).await?;
 
         let service = Service::start(settings, database, lifecycle, metrics).await?;
-        announce(&format!("mqtt listening on {}", service.mqtt_address()));
-        announce(&format!("http listening on {}", service.http_address));
+        service.announce_addresses();
         announce(&guide(service.http_address, &people, &token, &cohort));
 
         let (fleet, rest) = (lifecycle.stage(), lifecycle.stage());

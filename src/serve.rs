@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use chrono::{DateTime, Utc};
 use homeward_alerts::notify::Notifier;
 use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
@@ -77,8 +78,7 @@ async fn serve(
         return Ok(());
     }
     let mut service = Service::start(settings, database, lifecycle, metrics).await?;
-    announce(&format!("mqtt listening on {}", service.mqtt_address()));
-    announce(&format!("http listening on {}", service.http_address));
+    service.announce_addresses();
     announce("ready");
     tracing::info!(mqtt = %service.mqtt_address(), http = %service.http_address, "ready");
     let outcome = service.run(database, lifecycle).await;
@@ -117,11 +117,12 @@ impl Service {
         })?;
         let http_address = listener.local_addr().context("could not tell the HTTP address")?;
         let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
-        let (requests_pool, api_pool) = (
+        let api_pools = (
             database.pool_for_requests(REQUEST_CONNECTIONS)?,
             database.pool(API_CONNECTIONS)?,
         );
         let workers_pool = database.pool(WORKER_CONNECTIONS)?;
+        let caller = Caller::new()?;
         let notifier = Notifier::new(
             database.pool(NOTIFICATION_CONNECTIONS)?,
             &settings.notifications(),
@@ -145,38 +146,15 @@ impl Service {
 
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
-        let (entrance, entrance_again) = (ingest.entrance(), ingest.entrance());
-        let state = ApiState {
-            enter: Arc::new(move |entry| -> Entering { Box::pin(enter(entrance.clone(), entry)) }),
-            replay: Arc::new(move |replayed| -> Entering {
-                Box::pin(replay(entrance_again.clone(), replayed))
-            }),
-            retention: settings.retention(),
-            requests: requests_pool,
-            pool: api_pool,
-            base_url: settings.base_url(),
-            identity_providers: settings.identity_providers(),
-            caller: Caller::new()?,
-            requests_per_minute: settings.requests_per_minute,
-            clock: Clock::System,
-            ingest_ready: Arc::new(move || match stopping.is_cancelled() {
-                true => Err("it is being stopped".to_owned()),
-                false => Ok(()),
-            }),
-            render_metrics: Arc::new({
-                let metrics = metrics.clone();
-                move || metrics.render()
-            }),
-        };
+        let state = api_state(settings, &ingest, api_pools, (caller, metrics.clone()), stopping);
         let serve_api = homeward_api::serve(listener, state, api.clone());
         lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
-        start_workers(settings, lifecycle, &workers, &workers_pool, metrics);
-        let (replay_pool, entrance) = (workers_pool, ingest.entrance());
-        let try_again = move || {
-            let (pool, entrance) = (replay_pool.clone(), entrance.clone());
-            async move { Ok(again::run_once(&pool, &entrance, Clock::System.now()).await?) }
+        let periodic = Workers {
+            lifecycle,
+            stop: &workers,
+            pool: &workers_pool,
         };
-        start_worker("replay", REPLAY_INTERVAL, lifecycle, &workers, try_again);
+        start_workers(&periodic, settings, ingest.entrance(), metrics);
         let stop = workers.clone();
         lifecycle.spawn("notifications", workers.clone(), async move {
             // What is on its way when it is time to stop is waited for, or it would be sent twice.
@@ -189,6 +167,12 @@ impl Service {
             api,
             workers,
         })
+    }
+
+    /// Prints where it listens.
+    pub(crate) fn announce_addresses(&self) {
+        announce(&format!("mqtt listening on {}", self.mqtt_address()));
+        announce(&format!("http listening on {}", self.http_address));
     }
 
     /// Where devices connect.
@@ -220,6 +204,35 @@ impl Service {
         self.workers.cancel();
         lifecycle.finish().await?;
         drained.context("ingest was cut off: devices send again what was not acknowledged")
+    }
+}
+
+/// What the interface is given: beside the settings its ways to ingest, a pool for requests, and one for what is no
+/// request's alone.
+fn api_state(
+    settings: &Settings,
+    ingest: &Ingest,
+    (requests, pool): (PgPool, PgPool),
+    (caller, metrics): (Caller, PrometheusHandle),
+    stopping: CancellationToken,
+) -> ApiState {
+    let (entrance, entrance_again) = (ingest.entrance(), ingest.entrance());
+    ApiState {
+        enter: Arc::new(move |entry| -> Entering { Box::pin(enter(entrance.clone(), entry)) }),
+        replay: Arc::new(move |replayed| -> Entering { Box::pin(replay(entrance_again.clone(), replayed)) }),
+        retention: settings.retention(),
+        requests,
+        pool,
+        base_url: settings.base_url(),
+        identity_providers: settings.identity_providers(),
+        caller,
+        requests_per_minute: settings.requests_per_minute,
+        clock: Clock::System,
+        ingest_ready: Arc::new(move || match stopping.is_cancelled() {
+            true => Err("it is being stopped".to_owned()),
+            false => Ok(()),
+        }),
+        render_metrics: Arc::new(move || metrics.render()),
     }
 }
 
@@ -257,58 +270,49 @@ fn told(outcome: Result<Outcome, NotTaken>) -> Result<Entered, NotEntered> {
     }
 }
 
-fn start_workers(
-    settings: &Settings,
-    lifecycle: &Lifecycle,
-    stop: &CancellationToken,
-    pool: &PgPool,
-    metrics: PrometheusHandle,
-) {
-    let (pool, clock) = (pool.clone(), Clock::System);
-    let (rollup_pool, rollup_clock) = (pool.clone(), clock.clone());
-    let roll_up = move || {
-        let (pool, now) = (rollup_pool.clone(), rollup_clock.now());
-        async move { rollup::run_once(&pool, now).await.map(drop).map_err(Into::into) }
-    };
-    start_worker("rollup", ROLLUP_INTERVAL, lifecycle, stop, roll_up);
-
-    let (timers_pool, timers_clock) = (pool.clone(), clock.clone());
-    let see_to_timers = move || {
-        let (pool, now) = (timers_pool.clone(), timers_clock.now());
-        async move { timers::run_once(&pool, now).await.map(drop).map_err(Into::into) }
-    };
-    start_worker("timers", TIMERS_INTERVAL, lifecycle, stop, see_to_timers);
-
+fn start_workers(workers: &Workers<'_>, settings: &Settings, entrance: Entrance, metrics: PrometheusHandle) {
+    workers.start("rollup", ROLLUP_INTERVAL, |pool, now| async move {
+        rollup::run_once(&pool, now).await?;
+        Ok(())
+    });
+    workers.start("timers", TIMERS_INTERVAL, |pool, now| async move {
+        timers::run_once(&pool, now).await?;
+        Ok(())
+    });
     let kept = settings.retention();
-    let forget = move || {
-        let (pool, now) = (pool.clone(), clock.now());
-        async move {
-            retention::run_once(&pool, now, kept)
-                .await
-                .map(drop)
-                .map_err(Into::into)
-        }
-    };
-    start_worker("retention", RETENTION_INTERVAL, lifecycle, stop, forget);
-
-    let upkeep = move || {
+    workers.start("retention", RETENTION_INTERVAL, move |pool, now| async move {
+        retention::run_once(&pool, now, kept).await?;
+        Ok(())
+    });
+    workers.start("replay", REPLAY_INTERVAL, move |pool, now| {
+        let entrance = entrance.clone();
+        async move { Ok(again::run_once(&pool, &entrance, now).await?) }
+    });
+    workers.start("metrics", UPKEEP_INTERVAL, move |_, _| {
         metrics.run_upkeep();
         std::future::ready(Ok(()))
-    };
-    start_worker("metrics", UPKEEP_INTERVAL, lifecycle, stop, upkeep);
+    });
 }
 
-fn start_worker<W, F>(
-    name: &'static str,
-    interval: Duration,
-    lifecycle: &Lifecycle,
-    stop: &CancellationToken,
-    work: W,
-) where
-    W: FnMut() -> F + Send + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
-{
-    lifecycle.spawn(name, stop.clone(), repeat(name, interval, stop.clone(), work));
+/// What periodic workers have in common.
+struct Workers<'a> {
+    lifecycle: &'a Lifecycle,
+    stop: &'a CancellationToken,
+    pool: &'a PgPool,
+}
+
+impl Workers<'_> {
+    /// Starts one: every so often it works, on the pool and at the time that it is given.
+    fn start<W, F>(&self, name: &'static str, interval: Duration, work: W)
+    where
+        W: Fn(PgPool, DateTime<Utc>) -> F + Send + 'static,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let work = move || work(pool.clone(), Clock::System.now());
+        let repeated = repeat(name, interval, self.stop.clone(), work);
+        self.lifecycle.spawn(name, self.stop.clone(), repeated);
+    }
 }
 
 /// Does periodic work until `stop`. Work that fails is logged and tried again after the interval; work that
