@@ -125,37 +125,22 @@ pub(super) async fn account(
     command: AccountCommand,
     now: DateTime<Utc>,
 ) -> Result<Value> {
-    match command {
-        AccountCommand::Add(options) => add(connection, &options, now).await,
+    let (account, action, mut answer) = match command {
+        AccountCommand::Add(options) => {
+            let (account, added) = add(connection, &options, now).await?;
+            (account, "add_account", added)
+        }
         AccountCommand::Disable { account } => {
             let disabled_at = accounts::disable_account(connection, account, now).await?;
-            note(
-                connection,
-                "disable_account",
-                &format!("account {account}"),
-                &[],
-                now,
-            )
-            .await?;
-            Ok(json!({"account_id": account, "disabled_at": disabled_at}))
+            (account, "disable_account", json!({"disabled_at": disabled_at}))
         }
         AccountCommand::Enable { account } => {
             let was_disabled = accounts::enable_account(connection, account).await?;
-            let target = format!("account {account}");
-            note(connection, "enable_account", &target, &[], now).await?;
-            Ok(json!({"account_id": account, "was_disabled": was_disabled}))
+            (account, "enable_account", json!({"was_disabled": was_disabled}))
         }
         AccountCommand::Unlock { account } => {
             let was_locked = accounts::unlock_account(connection, account, now).await?;
-            note(
-                connection,
-                "unlock_account",
-                &format!("account {account}"),
-                &[],
-                now,
-            )
-            .await?;
-            Ok(json!({"account_id": account, "was_locked": was_locked}))
+            (account, "unlock_account", json!({"was_locked": was_locked}))
         }
         AccountCommand::Link {
             account,
@@ -167,47 +152,40 @@ pub(super) async fn account(
                 // Whoever it was signed in there by an identity that is not theirs.
                 end_sessions_of(connection, before, None, now).await?;
             }
-            let target = format!("account {account}");
-            note(connection, "link_identity", &target, &[], now).await?;
-            Ok(
-                json!({"account_id": account, "issuer": issuer, "subject": subject, "linked_before_to": before}),
-            )
+            let linked = json!({"issuer": issuer, "subject": subject, "linked_before_to": before});
+            (account, "link_identity", linked)
         }
         AccountCommand::Unlink { account, issuer } => {
             let forgotten = accounts::unlink_identities(connection, account, &issuer).await?;
             end_sessions_of(connection, account, None, now).await?;
-            let target = format!("account {account}");
-            note(connection, "unlink_identity", &target, &[], now).await?;
-            Ok(json!({"account_id": account, "issuer": issuer, "forgotten": forgotten}))
+            let unlinked = json!({"issuer": issuer, "forgotten": forgotten});
+            (account, "unlink_identity", unlinked)
         }
         AccountCommand::RemoveSecondFactor { account } => {
             accounts::require_account(connection, account).await?;
             let had_one = accounts::remove_second_factor(connection, account).await?;
-            let target = format!("account {account}");
-            note(connection, "remove_second_factor", &target, &[], now).await?;
-            Ok(json!({"account_id": account, "had_one": had_one}))
+            (account, "remove_second_factor", json!({"had_one": had_one}))
         }
         AccountCommand::ResetPassword { account } => {
             let (password, until) = (password::first(), now + password::FIRST_LASTS);
             let hash = password::hash(&password).context("could not hash the password")?;
             let name = accounts::set_password(connection, account, &hash, Some(until)).await?;
             end_sessions_of(connection, account, None, now).await?;
-            note(
-                connection,
-                "reset_password",
-                &format!("account {account}"),
-                &[],
-                now,
-            )
-            .await?;
-            Ok(json!({
-                "account_id": account, "sign_in_name": name, "password": password, "password_until": until,
-            }))
+            let reset = json!({"sign_in_name": name, "password": password, "password_until": until});
+            (account, "reset_password", reset)
         }
-    }
+    };
+    note(connection, action, &format!("account {account}"), &[], now).await?;
+    answer["account_id"] = account.into();
+    Ok(answer)
 }
 
-async fn add(connection: &mut PgConnection, options: &AccountOptions, now: DateTime<Utc>) -> Result<Value> {
+/// Adds an account, and answers its number and what there is to tell.
+async fn add(
+    connection: &mut PgConnection,
+    options: &AccountOptions,
+    now: DateTime<Utc>,
+) -> Result<(i64, Value)> {
     let (password, until) = if options.password_stdin {
         let chosen = read_password()?;
         password::check(&chosen, &[&options.sign_in_name, &options.name])?;
@@ -226,11 +204,9 @@ async fn add(connection: &mut PgConnection, options: &AccountOptions, now: DateT
         initial_password_until: until,
     };
     let account = accounts::add_account(connection, &new, now).await?;
-    note(connection, "add_account", &format!("account {account}"), &[], now).await?;
     let shown = password.filter(|_| until.is_some());
-    Ok(json!({
-        "account_id": account, "sign_in_name": options.sign_in_name, "password": shown, "password_until": until,
-    }))
+    let added = json!({"sign_in_name": options.sign_in_name, "password": shown, "password_until": until});
+    Ok((account, added))
 }
 
 pub(super) async fn role(
