@@ -56,10 +56,9 @@ async fn execute(server: &Server, statement: &'static str) {
     sqlx::query(statement).execute(&server.pool).await.unwrap();
 }
 
-/// Plays a script to a nurse with this many sensors. Beside what [`Sensors::publish`] does it may ask for changes of the
+/// Plays a script to a nurse with these sensors. Beside what [`Sensors::publish`] does it may ask for changes of the
 /// record: each by a name, with the statement that makes it.
-async fn play(server: &Server, script: &str, sensors: usize, changes: &[(&str, &'static str)]) {
-    let mut sensors = Sensors::start(server, sensors).await;
+async fn play(server: &Server, script: &str, mut sensors: Sensors, changes: &[(&str, &'static str)]) {
     add_nurse(server).await;
     browse(server, script, &[PASSWORD], async |wish| {
         match changes.iter().find(|(change, _)| *change == wish) {
@@ -78,25 +77,34 @@ async fn play(server: &Server, script: &str, sensors: usize, changes: &[(&str, &
 async fn an_alert_shows_up_on_the_worklist_and_is_worked_to_its_end_with_keys() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
+    let sensors = Sensors::start(&server, 3).await;
     add_colleague(&server).await;
     let night = "UPDATE worklist_look SET seen_at = seen_at - interval '10 hours', seen = 0";
-    play(&server, "worklist.mjs", 3, &[("let a night pass", night)]).await;
+    play(&server, "worklist.mjs", sensors, &[("let a night pass", night)]).await;
 }
 
 #[tokio::test]
 async fn a_worklist_without_a_connection_says_so_and_catches_up() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
+    let sensors = Sensors::start(&server, 2).await;
     let end = "UPDATE sign_in_session SET ended_at = now()";
-    play(&server, "worklist_broken.mjs", 2, &[("end the session", end)]).await;
+    play(
+        &server,
+        "worklist_broken.mjs",
+        sensors,
+        &[("end the session", end)],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn the_worklist_is_worked_with_forms_where_there_are_no_scripts() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
+    let sensors = Sensors::start(&server, 2).await;
     add_colleague(&server).await;
-    play(&server, "worklist_plain.mjs", 2, &[]).await;
+    play(&server, "worklist_plain.mjs", sensors, &[]).await;
 }
 
 #[tokio::test]
