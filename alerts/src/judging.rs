@@ -1,5 +1,7 @@
 //! Judging what a batch of new readings means for the record, within the transaction that stores them.
 
+mod live_rule;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -7,18 +9,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use homeward_record::{PatientId, RuleId};
+use homeward_record::PatientId;
 use homeward_store::corrections;
 use homeward_store::history::ReadingPlace;
 use homeward_store::{
-    BatchRow, EpisodeFacts, EpisodeWrite, Error, GateChanges, JudgedEpisode, OpenSilence, Plan, PlanRule,
-    Span, StoredReading, Touchable, load_plans, load_spans, load_touchable, save_plan_states, write_episodes,
+    EpisodeWrite, Error, GateChanges, JudgedEpisode, Touchable, load_plans, load_touchable, save_plan_states,
+    write_episodes,
 };
-use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection};
 
-use crate::reconcile::{Amendment, Change, Reconciliation, Stored, reconcile};
-use crate::{Again, Checkpoint, Definition, Episode, Mark, Observation, Track, Version, undisturbed_before};
+use self::live_rule::{LiveRule, rules_of};
+use self::record::{all_episodes, episode_of, facts_of, kinds_of, observation, read};
+use crate::reconcile::{Amendment, Reconciliation, Stored, reconcile};
+use crate::{Again, Checkpoint, Episode, Observation, undisturbed_before};
+
+pub use self::record::observed;
 
 /// Patients whose plans are kept in memory before all of them are forgotten: some kilobytes each.
 const MAX_PATIENTS: usize = 50_000;
@@ -32,13 +37,6 @@ pub struct Plans {
     patients: HashMap<PatientId, Vec<LiveRule>>,
     /// The version of the gate at which they were right.
     version: i64,
-}
-
-struct LiveRule {
-    code: Arc<str>,
-    track: Track,
-    /// What severity each version gives its episodes.
-    severities: Vec<(i64, &'static str)>,
 }
 
 /// What judging a rule brought, for the record to be brought in line with.
@@ -367,18 +365,6 @@ impl Plans {
     }
 }
 
-/// A stored reading as [`Plans::judge`] takes it.
-pub fn observed(row: &BatchRow) -> (PatientId, Observation) {
-    let observation = Observation {
-        metric: row.metric,
-        at: row.at,
-        value: row.value,
-        device: row.device,
-        received_at: row.received_at,
-    };
-    (row.patient, observation)
-}
-
 /// Marks a reading as entered in error, and withdraws or amends what rested on it. Answers whether there was such
 /// a reading that counted.
 pub async fn enter_in_error(
@@ -402,44 +388,6 @@ pub async fn enter_in_error(
     Ok(marked.is_some())
 }
 
-impl LiveRule {
-    fn spans(
-        &self,
-        patient: PatientId,
-        after: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> impl Iterator<Item = Span> {
-        self.track.metrics().iter().map(move |metric| Span {
-            patient,
-            metric: *metric,
-            after,
-            until,
-        })
-    }
-
-    fn finding(
-        &self,
-        patient: PatientId,
-        episodes: Vec<Episode>,
-        since: Option<DateTime<Utc>>,
-        how: Reconciliation,
-    ) -> Finding {
-        Finding {
-            patient,
-            code: Arc::clone(&self.code),
-            episodes,
-            since,
-            how,
-        }
-    }
-
-    fn severity(&self, version: i64) -> &'static str {
-        let of = self.severities.iter().find(|(id, _)| *id == version);
-        of.or(self.severities.last())
-            .map_or("medium", |(_, severity)| severity)
-    }
-}
-
 impl Again {
     fn span(self) -> (DateTime<Utc>, DateTime<Utc>) {
         match self {
@@ -447,195 +395,5 @@ impl Again {
             Again::Apart(after, until) => (after, until),
             Again::Anew(after, _) => (after, DateTime::<Utc>::MAX_UTC),
         }
-    }
-}
-
-/// The rules of a plan. One that this version cannot read judges nothing, and says so; it must not stop the
-/// others.
-fn rules_of(plan: Plan) -> Vec<LiveRule> {
-    let Plan {
-        patient,
-        rules,
-        state,
-    } = plan;
-    let forgot = |code: &str, error: serde_json::Error| {
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(patient_id = %patient, code, error, "a rule forgot what it knew");
-    };
-    let state = state.as_deref().unwrap_or("{}");
-    let state: BTreeMap<&str, &RawValue> = serde_json::from_str(state).unwrap_or_else(|error| {
-        forgot("*", error);
-        BTreeMap::new()
-    });
-    let rules = rules.into_iter().filter_map(|(code, rule)| {
-        let saved = state.get(&*code).map_or("[]", |saved| saved.get());
-        let checkpoints: Vec<Checkpoint> = serde_json::from_str(saved).unwrap_or_else(|error| {
-            forgot(&code, error);
-            Vec::new()
-        });
-        live_rule(patient, code, rule, checkpoints)
-    });
-    rules.collect()
-}
-
-fn live_rule(
-    patient: PatientId,
-    code: String,
-    rule: PlanRule,
-    checkpoints: Vec<Checkpoint>,
-) -> Option<LiveRule> {
-    let PlanRule { versions, silence } = rule;
-    let mut readable = Vec::new();
-    for version in versions {
-        match Definition::parse(&version.definition) {
-            Ok(definition) => readable.push(Version {
-                id: version.rule.0,
-                from: version.from,
-                until: version.until,
-                definition,
-            }),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(patient_id = %patient, code, rule_id = %version.rule, error, "a rule is not readable");
-            }
-        }
-    }
-    readable.last()?;
-    let severities = readable
-        .iter()
-        .map(|version| (version.id, version.definition.severity.as_str()));
-    let severities = severities.collect();
-    let mut track = Track::new(readable, checkpoints);
-    if let Some(open) = silence.filter(|_| track.is_of_silence()) {
-        track.set_open(silent_episode(open));
-    }
-    Some(LiveRule {
-        code: code.into(),
-        track,
-        severities,
-    })
-}
-
-fn silent_episode(open: OpenSilence) -> Episode {
-    let mark = mark((open.onset, open.figure));
-    Episode {
-        version: open.rule.0,
-        met_at: mark.at,
-        onset: mark,
-        latest: mark,
-        worst: mark,
-        excess: 0.0,
-        late: false,
-        detail: None,
-        cleared_at: None,
-    }
-}
-
-/// All episodes of a rule that were not withdrawn.
-async fn all_episodes(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    code: &str,
-) -> Result<Vec<Episode>, Error> {
-    let of = Touchable {
-        patient,
-        code,
-        ended_after: Some(DateTime::UNIX_EPOCH),
-    };
-    let episodes = load_touchable(connection, &[of]).await?;
-    Ok(episodes
-        .into_iter()
-        .map(|episode| episode_of(episode.facts))
-        .collect())
-}
-
-/// The readings of spans that may overlap, by patient and in their order.
-async fn read(
-    connection: &mut PgConnection,
-    mut spans: Vec<Span>,
-) -> Result<HashMap<PatientId, Vec<Observation>>, Error> {
-    // One span for each series, from the earliest to the latest of all.
-    spans.sort_unstable();
-    spans.dedup_by(|next, kept| {
-        let same = (kept.patient, kept.metric) == (next.patient, next.metric);
-        if same {
-            kept.until = kept.until.max(next.until);
-        }
-        same
-    });
-    let mut readings: HashMap<PatientId, Vec<Observation>> = HashMap::new();
-    for reading in load_spans(connection, &spans).await? {
-        let observation = observation(&reading);
-        readings.entry(reading.patient).or_default().push(observation);
-    }
-    Ok(readings)
-}
-
-fn observation(reading: &StoredReading) -> Observation {
-    let StoredReading {
-        metric,
-        at,
-        device,
-        value,
-        received_at,
-        ..
-    } = *reading;
-    Observation {
-        metric,
-        at,
-        value,
-        device,
-        received_at,
-    }
-}
-
-fn kinds_of(change: Change) -> Vec<&'static str> {
-    let kinds = [
-        ("amended", change.amended),
-        ("reopened", change.reopened),
-        ("became_current", change.became_current),
-        ("cleared", change.cleared),
-    ];
-    kinds
-        .into_iter()
-        .filter_map(|(kind, happened)| happened.then_some(kind))
-        .collect()
-}
-
-fn mark((point, figure): homeward_store::Marked) -> Mark {
-    Mark {
-        metric: point.metric,
-        at: point.at,
-        value: point.value,
-        figure,
-    }
-}
-
-fn episode_of(facts: EpisodeFacts) -> Episode {
-    Episode {
-        version: facts.rule.0,
-        met_at: facts.met_at,
-        onset: mark(facts.onset),
-        latest: mark(facts.latest),
-        worst: mark(facts.worst),
-        excess: facts.worst_excess,
-        late: facts.late,
-        detail: facts.detail,
-        cleared_at: facts.ended_at,
-    }
-}
-
-fn facts_of(episode: Episode) -> EpisodeFacts {
-    let marked = |mark: Mark| (mark.point(), mark.figure);
-    EpisodeFacts {
-        rule: RuleId(episode.version),
-        met_at: episode.met_at,
-        onset: marked(episode.onset),
-        latest: marked(episode.latest),
-        worst: marked(episode.worst),
-        worst_excess: episode.excess,
-        late: episode.late,
-        detail: episode.detail,
-        ended_at: episode.cleared_at,
     }
 }
