@@ -65,7 +65,7 @@ struct RangeShown {
 
 struct TargetShown {
     words: String,
-    met: &'static str,
+    met: String,
 }
 
 /// A profile as lines and areas.
@@ -195,23 +195,28 @@ fn percent(value: f64) -> String {
 
 fn targets(summary: &Summary) -> Vec<TargetShown> {
     let judged = &summary.targets.judged;
-    let met = |met: Option<bool>| match met {
-        Some(true) => "met",
-        Some(false) => "not met",
-        None => "too few readings to say",
-    };
     let shares = judged.shares.iter().map(|target| TargetShown {
         words: target_in_words(target),
-        met: met(target.met),
+        met: met_in_words(target.met, Some(target.percent)),
     });
     let variation = TargetShown {
         words: format!(
             "Variation (CV) of at most {:.0} %",
             judged.variation.at_most_percent
         ),
-        met: met(judged.variation.met),
+        met: met_in_words(judged.variation.met, judged.variation.percent),
     };
     shares.chain([variation]).collect()
+}
+
+/// Whether a target is met, and with what: to a tenth, for a share that is rounded to its target may miss it.
+fn met_in_words(met: Option<bool>, percent: Option<f64>) -> String {
+    let with = percent.map_or_else(String::new, |percent| format!(", {percent:.1} %"));
+    match met {
+        Some(true) => format!("met{with}"),
+        Some(false) => format!("not met{with}"),
+        None => "too few readings to say".to_owned(),
+    }
 }
 
 fn target_in_words(target: &ShareTarget) -> String {
@@ -419,6 +424,14 @@ mod tests {
     fn what_there_is_of_a_range_is_not_told_as_nothing() {
         let told = [0.0, 0.2, 0.99, 1.2, 71.5].map(percent);
         assert_eq!(told, ["0 %", "under 1 %", "under 1 %", "1 %", "72 %"]);
+    }
+
+    #[test]
+    fn a_share_that_is_rounded_to_its_target_is_not_told_as_met() {
+        assert_eq!(percent(69.6), "70 %");
+        assert_eq!(met_in_words(Some(false), Some(69.6)), "not met, 69.6 %");
+        assert_eq!(met_in_words(Some(true), Some(71.0)), "met, 71.0 %");
+        assert_eq!(met_in_words(None, Some(71.0)), "too few readings to say");
     }
 
     #[test]
