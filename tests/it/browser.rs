@@ -2,6 +2,7 @@
 
 mod admin;
 mod break_glass;
+mod every_page;
 mod patient;
 mod patient_page;
 mod practice;
@@ -11,6 +12,7 @@ mod worklist;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use homeward_record::PatientId;
 use serde_json::Value;
 
 use crate::harness::*;
@@ -122,4 +124,36 @@ pub(crate) async fn default_team(server: &Server) -> String {
         .await
         .unwrap()
         .to_string()
+}
+
+/// Adds an organisation, and answers its number.
+pub(crate) async fn add_organisation(server: &Server, kind: &str, name: &str) -> String {
+    let arguments = ["organisation", "add", "--kind", kind, "--name", name];
+    server.cli(&arguments).await["organisation_id"].to_string()
+}
+
+/// A patient's NHS number.
+pub(crate) async fn nhs_number(server: &Server, patient: PatientId) -> String {
+    sqlx::query_scalar("SELECT nhs_number FROM patient WHERE patient_id = $1")
+        .bind(patient.0)
+        .fetch_one(&server.pool)
+        .await
+        .unwrap()
+}
+
+/// Registers a patient with a new practice, and answers its number.
+pub(crate) async fn register_with_practice(server: &Server, patient: PatientId) -> String {
+    let practice = add_organisation(server, "gp_practice", "High Street Surgery").await;
+    sqlx::query("UPDATE patient SET organisation_id = $2::bigint WHERE patient_id = $1")
+        .bind(patient.0)
+        .bind(practice.parse::<i64>().unwrap())
+        .execute(&server.pool)
+        .await
+        .unwrap();
+    practice
+}
+
+/// Changes the record behind the server's back.
+pub(crate) async fn execute(server: &Server, statement: &'static str) {
+    sqlx::query(statement).execute(&server.pool).await.unwrap();
 }

@@ -9,6 +9,7 @@ use homeward_store::break_glass::{BreakGlass, list};
 
 use super::form::Form;
 use super::moment::Moment;
+use super::problems::Problems;
 use super::view::{Who, page, see};
 use crate::access::Exchange;
 use crate::alerts::act::{TEXT_LENGTH, text};
@@ -25,11 +26,16 @@ const MOST: i64 = 200;
 #[template(path = "pages/break_glass.html")]
 struct Listed {
     who: Option<Who>,
+    problems: Problems,
     rows: Vec<Row>,
 }
 
 struct Row {
     id: i64,
+    /// Where one types what was found.
+    finding_field: String,
+    /// What was typed there.
+    typed: String,
     who: String,
     patient: String,
     reason: String,
@@ -39,18 +45,27 @@ struct Row {
 }
 
 pub(crate) async fn get(exchange: Exchange) -> Result<Response, ApiError> {
-    let broken = list(&mut *exchange.connection().await, MOST).await?;
-    exchange.note_patients(broken.iter().map(|one| one.patient));
-    let template = Listed {
-        who: Who::of(&exchange),
-        rows: broken.into_iter().map(row).collect(),
-    };
-    Ok(page(StatusCode::OK, &template))
+    show_all(&exchange, &Form::empty(), Problems::default()).await
 }
 
-fn row(broken: BreakGlass) -> Row {
+async fn show_all(exchange: &Exchange, form: &Form, problems: Problems) -> Result<Response, ApiError> {
+    let broken = list(&mut *exchange.connection().await, MOST).await?;
+    exchange.note_patients(broken.iter().map(|one| one.patient));
+    let status = problems.status();
+    let template = Listed {
+        who: Who::of(exchange),
+        problems,
+        rows: broken.into_iter().map(|one| row(one, form)).collect(),
+    };
+    Ok(page(status, &template))
+}
+
+fn row(broken: BreakGlass, form: &Form) -> Row {
+    let finding_field = finding_field(broken.id);
     Row {
         id: broken.id,
+        typed: form.text(&finding_field).to_owned(),
+        finding_field,
         who: match &broken.organisation {
             Some(organisation) => format!("{}, {organisation}", broken.by),
             None => broken.by.clone(),
@@ -64,9 +79,21 @@ fn row(broken: BreakGlass) -> Row {
     }
 }
 
+fn finding_field(id: i64) -> String {
+    format!("finding-{id}")
+}
+
 pub(crate) async fn found(exchange: Exchange, path: Path, form: Form) -> Result<Response, ApiError> {
     let id: i64 = path.value("break_glass")?;
-    let finding = text("finding", form.text("finding"), TEXT_LENGTH)?;
+    let field = finding_field(id);
+    let mut problems = Problems::default();
+    let typed = text(&field, form.text(&field), TEXT_LENGTH);
+    let Some(finding) = problems.take(
+        &field,
+        typed.map_err(|_| "say what you found, in at most 2,000 characters"),
+    ) else {
+        return show_all(&exchange, &form, problems).await;
+    };
     review(&exchange, id, &finding).await?;
     Ok(see("/break-glass"))
 }

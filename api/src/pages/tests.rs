@@ -159,13 +159,17 @@ async fn who_holds_several_roles_picks_one() {
         "{}",
         page.body
     );
+    let none = format!("csrf_token={}", token(&page));
+    let refused = browser.post("/role", &none).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("Pick one of the roles"), "{}", refused.body);
     let form = format!("csrf_token={}&role={officer}", token(&page));
     assert_eq!(location(&browser.post("/role", &form).await), "/");
     // A privacy officer has no worklist, and is told so on a page.
     let refused = browser.get("/worklist").await;
     assert_eq!(refused.status, 403);
     assert!(
-        refused.body.contains("<h1") && refused.body.contains("nobody in your role"),
+        refused.body.contains("<h1") && refused.body.contains("Nobody in your role"),
         "{}",
         refused.body
     );
@@ -385,7 +389,11 @@ async fn who_breaks_the_glass_is_seen_by_the_privacy_officer() {
         "{}",
         list.body
     );
-    let form = format!("csrf_token={}&finding=Justified", token(&list));
+    let nothing = format!("csrf_token={}&finding-1=+", token(&list));
+    let refused = officer.post("/break-glass/1/review", &nothing).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("Say what you found"), "{}", refused.body);
+    let form = format!("csrf_token={}&finding-1=Justified", token(&list));
     assert_eq!(
         location(&officer.post("/break-glass/1/review", &form).await),
         "/break-glass"

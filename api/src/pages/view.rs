@@ -13,7 +13,7 @@ use homeward_store::access::Role;
 
 use super::compress::mask;
 use crate::access::{Action, Exchange, ShownOnce, Subject};
-use crate::access_log::role_in_words;
+use crate::access_log::{capital, role_in_words};
 use crate::error::Problem;
 use crate::sign_in::SignedIn;
 
@@ -179,7 +179,7 @@ pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
     let message = Message {
         who: None,
         title: problem.title,
-        text: &problem.detail,
+        text: &format!("{}.", capital(&problem.detail)),
     };
     page(status, &message)
 }

@@ -70,6 +70,12 @@ if (section && link && news) {
       if (!renew(told)) tell(told);
     });
   };
+  // A line that breaks below it is noticed by a stream only after a long while.
+  addEventListener('offline', () => {
+    events?.close();
+    say(false);
+  });
+  addEventListener('online', follow);
   // A tab that nobody looks at asks for nothing: a browser has few connections to one server.
   document.addEventListener('visibilitychange', () => {
     events?.close();

@@ -1,6 +1,6 @@
 //! A record that is opened without a relationship, as the three see it: who opens, who looks into it, and whose it is.
 
-use super::{PASSWORD, add_account, browse_alone};
+use super::{PASSWORD, add_account, add_organisation, browse_alone, nhs_number};
 use crate::harness::*;
 
 #[tokio::test]
@@ -8,13 +8,8 @@ async fn a_record_is_opened_for_a_reason_looked_into_and_seen_by_the_patient() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
     let patient = server.add_patient(&["hypertension"]).await;
-    let number: String = sqlx::query_scalar("SELECT nhs_number FROM patient WHERE patient_id = $1")
-        .bind(patient.0)
-        .fetch_one(&server.pool)
-        .await
-        .unwrap();
-    let other = ["organisation", "add", "--kind", "care_team", "--name", "North"];
-    let other = server.cli(&other).await["organisation_id"].to_string();
+    let number = nhs_number(&server, patient).await;
+    let other = add_organisation(&server, "care_team", "North").await;
     let of_other = ["care_team_member", "--organisation", &other];
     add_account(&server, "nurse", "Mei Ng", &of_other).await;
     add_account(&server, "privacy", "Ines Costa", &["privacy_officer"]).await;

@@ -58,11 +58,13 @@ export async function signIn(page, name, password) {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
+// How a page can be looked at. A look changes colours alone, so that only what is about colours is asked of each.
 const LOOKS = [
   { contrast: 'no-preference', forcedColors: 'none' },
   { contrast: 'more', forcedColors: 'none' },
   { contrast: 'more', forcedColors: 'active' },
 ];
+const ABOUT_COLOURS = { type: 'rule', values: ['color-contrast', 'link-in-text-block'] };
 
 // Says what axe finds wrong with the page as it stands: on a telephone and on a screen, light and with high contrast.
 export async function judge(page, what, say) {
@@ -74,7 +76,8 @@ export async function judge(page, what, say) {
     for (const look of LOOKS) {
       await page.emulateMedia(look);
       if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => window.axe.run());
+      const options = { resultTypes: ['violations'], ...(look === LOOKS[0] ? {} : { runOnly: ABOUT_COLOURS }) };
+      const { violations } = await page.evaluate((options) => window.axe.run(options), options);
       for (const { id, nodes } of violations) {
         const where = nodes.map((node) => node.html).join(' ').slice(0, 500);
         say(`${what} at ${width} px, ${JSON.stringify(look)}: ${id}: ${where}`);

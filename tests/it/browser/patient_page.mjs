@@ -65,22 +65,17 @@ await run(async (page, say) => {
 
   await page.getByRole('link', { name: 'Alerts', exact: true }).click();
   await page.getByRole('heading', { name: 'Alerts', exact: true }).waitFor();
-  await judge(page, 'the alerts of a patient', say);
   await page.getByRole('link', { name: 'Closed', exact: true }).click();
   await page.getByRole('link', { name: 'Readings', exact: true }).click();
   await page.getByLabel('What was measured').selectOption('blood_pressure');
   await page.getByRole('button', { name: 'Show' }).click();
-  await judge(page, 'readings', say);
   await page.getByRole('link', { name: /Systolic blood pressure 138/ }).click();
   await page.getByLabel(/Diastolic blood pressure 86/).check();
-  await judge(page, 'asking why a reading is none', say);
   await page.getByLabel('Why it is none').fill('Cuff was loose');
   await page.getByRole('button', { name: 'Mark as entered in error' }).click();
   await page.getByText('Entered in error, Mei Ng: Cuff was loose').first().waitFor();
   await page.getByRole('link', { name: 'NEWS2', exact: true }).click();
   await page.getByRole('region', { name: 'The NEWS2 chart' }).waitFor();
-  await judge(page, 'NEWS2', say);
   await page.getByRole('link', { name: 'Devices', exact: true }).click();
   await page.getByRole('cell', { name: /Glucose sensor no\./ }).waitFor();
-  await judge(page, 'devices', say);
 });

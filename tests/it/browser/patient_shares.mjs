@@ -16,14 +16,11 @@ await run(async (page, say, browser) => {
 
   await signIn(page, 'patient', password);
   await goTo('My passport');
-  await judge(page, 'nothing shared', say);
   await page.getByRole('button', { name: 'Make a link and a code' }).click();
   await page.getByRole('alert').waitFor();
-  await judge(page, 'sharing with nobody', say);
   await page.getByLabel('Who is it for?').fill('Ambulance');
   await page.getByRole('button', { name: 'Make a link and a code' }).click();
   await title('Ready to share with Ambulance');
-  await judge(page, 'shown once', say);
   const code = await page.locator('[data-code]').textContent();
   const link = await page.locator('[data-link]').getAttribute('href');
   const crew = await another();
@@ -36,7 +33,6 @@ await run(async (page, say, browser) => {
   await crew.getByRole('heading', { name: 'Summary of A Patient' }).waitFor();
   await page.getByRole('button', { name: 'I have passed it on' }).click();
   await page.getByText('Sam Field (paramedic, North Ambulance, as they said): opened it').waitFor();
-  await judge(page, 'what is shared', say);
   await page.getByRole('button', { name: 'Take it back' }).click();
   await page.getByText('It is taken back').waitFor();
   await judge(page, 'what was taken back', say);
@@ -44,7 +40,6 @@ await run(async (page, say, browser) => {
   await crew.getByText('This link leads nowhere').waitFor();
   await page.getByRole('link', { name: 'A summary to print' }).click();
   await title('Summary of A Patient');
-  await judge(page, 'a summary to print', say);
   await page.goBack();
   const [download] = await Promise.all([
     page.waitForEvent('download'),
@@ -53,10 +48,8 @@ await run(async (page, say, browser) => {
   if (!/^homeward-\d+-.*\.json$/.test(download.suggestedFilename())) say(`a file called ${download.suggestedFilename()}`);
 
   await goTo('My choices');
-  await judge(page, 'my choices', say);
   await page.locator(`a[href$="/choices/sharing/${team}"]`).click();
   await title(/Stop sharing/);
-  await judge(page, 'before sharing stops', say);
   await page.getByRole('button', { name: 'Stop sharing' }).click();
   await page.getByText('Sharing is off', { exact: true }).waitFor();
   await judge(page, 'after sharing stopped', say);

@@ -3,36 +3,17 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{PASSWORD, add_account, browse_alone};
+use super::{PASSWORD, add_account, browse_alone, register_with_practice};
 use crate::harness::*;
 
 #[tokio::test]
 async fn a_doctor_finds_a_patient_of_the_practice_and_prints_the_review() {
     let database = TestDatabase::create().await;
     let server = Server::start(&database).await;
-    let practice = [
-        "organisation",
-        "add",
-        "--kind",
-        "gp_practice",
-        "--name",
-        "High Street Surgery",
-    ];
-    let practice = server.cli(&practice).await["organisation_id"].to_string();
-    add_account(
-        &server,
-        "gp",
-        "Dr Rhys Evans",
-        &["gp_clinician", "--organisation", &practice],
-    )
-    .await;
     let patient = server.add_patient(&["diabetes-type-1", "hypertension"]).await;
-    sqlx::query("UPDATE patient SET organisation_id = $2::bigint WHERE patient_id = $1")
-        .bind(patient.0)
-        .bind(practice.parse::<i64>().unwrap())
-        .execute(&server.pool)
-        .await
-        .unwrap();
+    let practice = register_with_practice(&server, patient).await;
+    let role = ["gp_clinician", "--organisation", &practice];
+    add_account(&server, "gp", "Dr Rhys Evans", &role).await;
 
     // Two weeks of a sensor that measures each five minutes, and of a cuff twice a day.
     let sensor = server.enrol_for(patient, "cgm").await;

@@ -22,10 +22,8 @@ await run(async (page, say, browser) => {
   });
 
   await page.goto(`${base}/worklist`);
-  await judge(page, 'signing in', say);
   await signIn(page, 'nurse', 'not the password');
   await page.getByRole('alert').waitFor();
-  await judge(page, 'signing in wrongly', say);
   await signIn(page, 'nurse', password);
   await page.getByRole('heading', { name: 'Nothing is open' }).waitFor();
   await page.getByText('Live: what changes shows up').waitFor();
@@ -141,7 +139,6 @@ await run(async (page, say, browser) => {
   // The alert's own page.
   await page.keyboard.press('o');
   await page.getByRole('heading', { name: 'What happened' }).waitFor();
-  await judge(page, "an alert's page", say);
   await page.goto(`${base}/alerts/1`);
   await page.getByText('Called, nobody answers: j k x').waitFor();
 
@@ -163,9 +160,7 @@ await run(async (page, say, browser) => {
 
   await page.goto(`${base}/nothing/is/here`);
   await page.getByRole('heading', { name: 'Not found' }).waitFor();
-  await judge(page, 'nothing at all', say);
   await page.goto(`${base}/role`);
-  await judge(page, 'picking a role', say);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
 });

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use homeward_record::Clock;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, add_account, add_nurse, browse, default_team};
+use super::{PASSWORD, add_account, add_nurse, browse, default_team, execute};
 use crate::harness::*;
 
 /// Sensors of patients with type 1 diabetes, each on a connection of its own.
@@ -50,10 +50,6 @@ async fn add_colleague(server: &Server) {
     let team = default_team(server).await;
     let role = ["care_team_member", "--organisation", &team];
     add_account(server, "sam", "Sam Okafor", &role).await;
-}
-
-async fn execute(server: &Server, statement: &'static str) {
-    sqlx::query(statement).execute(&server.pool).await.unwrap();
 }
 
 /// Plays a script to a nurse with these sensors. Beside what [`Sensors::publish`] does it may ask for changes of the
