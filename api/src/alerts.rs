@@ -12,7 +12,7 @@ pub(crate) mod snooze;
 pub(crate) mod stream;
 
 use chrono::{DateTime, Utc};
-use homeward_alerts::{About, Definition, Mark, Severity, explain};
+use homeward_alerts::{About, Definition, Mark, Severity, Zone, explain};
 use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
 use homeward_store::alerts::{Episode, Transition};
 use serde::Serialize;
@@ -170,12 +170,13 @@ fn text(definition: Option<&Definition>, episode: &Episode) -> String {
             explain(definition, &about)
         }
         None => format!(
-            "Rule {}: {} {} {} at {}.",
+            "Rule {}: {} {} {} at {} on {}.",
             episode.code,
             episode.latest.metric,
             episode.latest.value,
             episode.latest.metric.unit(),
-            episode.latest.at.format("%H:%M UTC on %-d %B %Y")
+            Zone::PATIENTS.clock(episode.latest.at),
+            Zone::PATIENTS.date(episode.latest.at).format("%-d %B %Y")
         ),
     }
 }

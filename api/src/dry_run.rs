@@ -294,7 +294,7 @@ mod tests {
               "patient": 1001,
               "raised_at": "2026-11-22T10:30:00Z",
               "severity": "high",
-              "text": "Glucose 3.2 mmol/L, below 3.5 mmol/L from 10:30 to 10:35 UTC.",
+              "text": "Glucose 3.2 mmol/L, below 3.5 mmol/L from 10:30 to 10:35 GMT.",
               "worst": {
                 "at": "2026-11-22T10:30:00Z",
                 "metric": "glucose",

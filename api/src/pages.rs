@@ -20,7 +20,7 @@ pub(crate) mod password;
 pub(crate) mod patient;
 pub(crate) mod patients;
 pub(crate) mod practice;
-mod pressure;
+pub(crate) mod pressure;
 mod problems;
 pub(crate) mod role;
 pub(crate) mod sign_in;

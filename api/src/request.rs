@@ -17,9 +17,6 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ApiError;
 
-/// Where patients live, unless a request says otherwise.
-pub(crate) const PATIENTS_ZONE: &str = "Europe/London";
-
 /// The parameters in the path.
 pub(crate) struct Path(Vec<(String, String)>);
 
@@ -307,9 +304,11 @@ impl Window {
     }
 }
 
-/// The time zone of a patient's days by its IANA name; without a name, that of London.
+/// The time zone of a patient's days by its IANA name; without a name, where patients live.
 pub(crate) fn zone(name: Option<&str>) -> Result<Zone, ApiError> {
-    let name = name.unwrap_or(PATIENTS_ZONE);
+    let Some(name) = name else {
+        return Ok(Zone::PATIENTS);
+    };
     Zone::named(name)
         .ok_or_else(|| ApiError::parameter("zone", format!("{name:?} is not the name of a time zone")))
 }

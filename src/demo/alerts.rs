@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
-use homeward_alerts::{About, Definition, Mark, explain};
+use homeward_alerts::{About, Definition, Mark, Zone, explain};
 use homeward_record::EpisodeId;
 use homeward_store::PgPool;
 use homeward_store::alerts::{Episode, Transition, TransitionListener, latest_transition, transitions_after};
@@ -85,7 +85,7 @@ fn line(transition: &Transition, episode: &Episode) -> Result<String> {
         cleared_at: episode.ended_at.or(episode.cleared_at),
     };
     let text = explain(&definition, &about);
-    let at = transition.at.format("%H:%M:%S UTC");
+    let at = Zone::PATIENTS.local(transition.at).format("%H:%M:%S");
     Ok(format!(
         "{at}  {:6}  patient {}  {text}",
         episode.severity, episode.patient

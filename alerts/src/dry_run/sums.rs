@@ -416,7 +416,7 @@ mod tests {
         let reading = |at| json!({"metric": "glucose", "at": minute(at), "value": 2.8, "unit": "mmol/L"});
         let expected = json!([{
             "patient": 3, "code": "low", "severity": "high",
-            "text": "Glucose 2.8 mmol/L, below 3.9 mmol/L from 09:00 to 09:30 UTC.", "late": false, "raised_at": minute(60),
+            "text": "Glucose 2.8 mmol/L, below 3.9 mmol/L from 09:00 to 09:30 GMT.", "late": false, "raised_at": minute(60),
             "onset": reading(60), "latest": reading(85), "worst": reading(60), "cleared_at": minute(90),
             "in_both": true,
         }]);

@@ -10,7 +10,7 @@ use crate::{Limit, Mark};
 /// 135 mmHg since 12 November; 2 of these days have fewer than two readings"
 pub(super) fn sentence(kind: &HomeAverage, about: &About<'_>) -> Option<String> {
     let (limit, average) = average(kind, &about.latest)?;
-    let calendar = Calendar::on(kind.zone.date(about.latest.at));
+    let calendar = Calendar::within(kind.zone, about.latest.at);
     let day = |mark: &Mark| calendar.day(kind.zone.date(mark.at));
     let mut sentence = format!("Average home {} {average}", noun(about.latest.metric));
     let days: Option<u64> = about.detail("days");

@@ -8,12 +8,12 @@ use super::words::{beyond, bound, exact_number, extreme, noun, quantity, subject
 use crate::kinds::{Repeated, Sustained, Threshold, Unless};
 use crate::{Limit, Mark};
 
-/// "Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:05 UTC; lowest 2.5 mmol/L at 08:10 UTC"
+/// "Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:05 GMT; lowest 2.5 mmol/L at 08:10 GMT"
 pub(super) fn threshold(kind: &Threshold, about: &About<'_>) -> Option<String> {
     beyond_limits(&kind.limits, about, "", &about.span())
 }
 
-/// "Heart rate at rest 131 beats a minute, above 120 beats a minute for 35 minutes, since 08:05 UTC"
+/// "Heart rate at rest 131 beats a minute, above 120 beats a minute for 35 minutes, since 08:05 GMT"
 pub(super) fn sustained(kind: &Sustained, about: &About<'_>) -> Option<String> {
     let at_rest = |unless: &Unless| unless.metric == Metric::Steps;
     let circumstance = match &kind.unless {
@@ -30,7 +30,7 @@ pub(super) fn sustained(kind: &Sustained, about: &About<'_>) -> Option<String> {
     beyond_limits(&kind.limits, about, circumstance, &span)
 }
 
-/// "Irregular pulse in at least 2 of the last 3 measurements, first at 08:05 UTC; the latest at 09:10 UTC"
+/// "Irregular pulse in at least 2 of the last 3 measurements, first at 08:05 GMT; the latest at 09:10 GMT"
 pub(super) fn repeated(kind: &Repeated, about: &About<'_>) -> Option<String> {
     let latest = Told::of(&kind.limits, &about.latest)?;
     let (what, latest_value) = match latest.irregular_pulse() {
@@ -166,8 +166,8 @@ impl<'a> Pressures<'a> {
     }
 }
 
-/// "Blood pressure at or above 180/120 mmHg since 21:33 UTC: latest diastolic 126 mmHg, highest systolic
-/// 192 mmHg at 21:35 UTC", where now one number and now the other was kept.
+/// "Blood pressure at or above 180/120 mmHg since 21:33 GMT: latest diastolic 126 mmHg, highest systolic
+/// 192 mmHg at 21:35 GMT", where now one number and now the other was kept.
 fn either_pressure(limits: &[Limit], about: &About<'_>, span: &str) -> Option<String> {
     let [onset, latest, worst] =
         [&about.onset, &about.latest, &about.worst].map(|mark| Told::of(limits, mark));

@@ -64,15 +64,16 @@ pub fn reading_in_words(metric: Metric, value: f64) -> (&'static str, String) {
 }
 
 /// Says in one sentence what was measured, against which limit, and since when, such as "Glucose 2.7 mmol/L,
-/// below 3.0 mmol/L since 08:05 UTC; lowest 2.5 mmol/L at 08:10 UTC." The sentence for what the plan suggests
+/// below 3.0 mmol/L since 08:05 GMT; lowest 2.5 mmol/L at 08:10 GMT." The sentence for what the plan suggests
 /// is the definition's guidance.
 ///
 /// `definition` is the version of the rule that raised the episode. Where the readings do not fit it, since a
 /// later version has gone on with the episode, the sentence is the reading alone.
 ///
 /// Values are rounded as the metric is usually told, but never so that one beyond its limit looks as if it were
-/// not. Times are UTC and say so; a day is given where it is not that of the latest reading. Days of a course or
-/// a profile are those of the patient's calendar. No sentence is longer than 300 characters.
+/// not. Times are by the clock of [`Zone::PATIENTS`](crate::Zone::PATIENTS) and name it; a day is given where it is not
+/// that of the latest reading. Days of a course or a profile are those of the rule's own zone. No sentence is longer
+/// than 300 characters.
 pub fn explain(definition: &Definition, about: &About<'_>) -> String {
     let sentence = match &definition.condition {
         Condition::Threshold(kind) => limits::threshold(kind, about),
@@ -100,7 +101,7 @@ impl About<'_> {
         Calendar::of(self.latest.at)
     }
 
-    /// "since 08:05 UTC", or "from 08:05 to 08:40 UTC" of an episode that is over.
+    /// "since 08:05 GMT", or "from 08:05 to 08:40 GMT" of an episode that is over.
     fn span(&self) -> String {
         let calendar = self.calendar();
         match self.cleared_at {

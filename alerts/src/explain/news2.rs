@@ -6,7 +6,7 @@ use super::words::{list, number};
 use crate::kinds::{NEWS2_METRICS, News2, Scale};
 
 /// "NEWS2 at least 6 (respirations 2, oxygen saturation 3, pulse 1; without temperature), 5 or more since
-/// 08:05 UTC; highest 8 at 08:20 UTC"
+/// 08:05 GMT; highest 8 at 08:20 GMT"
 pub(super) fn sentence(kind: &News2, about: &About<'_>) -> Option<String> {
     let told = |total| number(total, 0, |_| true);
     let total = about.latest.figure?;

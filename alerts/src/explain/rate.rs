@@ -9,7 +9,7 @@ use crate::kinds::{Direction, NOISE, Rate};
 /// Decimals of a rate: glucose moves by hundredths of a mmol/L in a minute.
 const DECIMALS: usize = 2;
 
-/// "Glucose 5.1 mmol/L and falling by 0.21 mmol/L a minute since 10:02 UTC (limit 0.17); at this rate below
+/// "Glucose 5.1 mmol/L and falling by 0.21 mmol/L a minute since 10:02 GMT (limit 0.17); at this rate below
 /// 4.4 mmol/L within 20 minutes"
 pub(super) fn sentence(kind: &Rate, about: &About<'_>) -> Option<String> {
     let Mark {

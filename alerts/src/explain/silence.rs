@@ -5,7 +5,7 @@ use super::About;
 use super::time::{Calendar, duration, seconds};
 use crate::kinds::Silence;
 
-/// "No glucose reading for 6 hours, expected every 3 hours; the last at 05:10 UTC"
+/// "No glucose reading for 6 hours, expected every 3 hours; the last at 05:10 GMT"
 pub(super) fn sentence(kind: &Silence, about: &About<'_>) -> Option<String> {
     let last = about.latest.at;
     let silent = match about.cleared_at {

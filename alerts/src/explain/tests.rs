@@ -45,12 +45,12 @@ fn threshold() {
     check(
         low(),
         &[(Glucose, 5, 2.7)],
-        &["Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:05 UTC."],
+        &["Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:05 GMT."],
     );
     check(
         low(),
         &[(Glucose, 5, 2.7), (Glucose, 10, 2.0), (Glucose, 15, 2.9)],
-        &["Glucose 2.9 mmol/L, below 3.0 mmol/L since 08:05 UTC; lowest 2.0 mmol/L at 08:10 UTC."],
+        &["Glucose 2.9 mmol/L, below 3.0 mmol/L since 08:05 GMT; lowest 2.0 mmol/L at 08:10 GMT."],
     );
     check(
         low(),
@@ -61,22 +61,22 @@ fn threshold() {
             (Glucose, 20 * HOUR, 5.0),
         ],
         &[
-            "Glucose 2.7 mmol/L, below 3.0 mmol/L from 08:05 to 08:40 UTC.",
-            "Glucose 2.8 mmol/L, below 3.0 mmol/L from 08:50 UTC to 04:00 UTC on 23 November.",
+            "Glucose 2.7 mmol/L, below 3.0 mmol/L from 08:05 to 08:40 GMT.",
+            "Glucose 2.8 mmol/L, below 3.0 mmol/L from 08:50 GMT to 04:00 GMT on 23 November.",
         ],
     );
     check(
         low(),
         &[(Glucose, -10 * HOUR, 2.7), (Glucose, 5, 2.94)],
         &[
-            "Glucose 2.9 mmol/L, below 3.0 mmol/L since 22:00 UTC on 21 November; lowest 2.7 mmol/L at 22:00 UTC on \
+            "Glucose 2.9 mmol/L, below 3.0 mmol/L since 22:00 GMT on 21 November; lowest 2.7 mmol/L at 22:00 GMT on \
              21 November.",
         ],
     );
     check(
         low(),
         &[(Glucose, -365 * DAY, 2.7), (Glucose, 5, 2.7)],
-        &["Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:00 UTC on 22 November 2025."],
+        &["Glucose 2.7 mmol/L, below 3.0 mmol/L since 08:00 GMT on 22 November 2025."],
     );
     // Of two metrics, and of two sides of one.
     check(
@@ -85,27 +85,27 @@ fn threshold() {
             {"metric": "heart_rate", "below": 40}]}),
         &[(Spo2, 0, 84.0), (HeartRate, 5, 38.0), (HeartRate, 10, 140.0)],
         &[
-            "Heart rate 140 beats a minute, above 130 beats a minute; outside the limits since 08:00 UTC; lowest oxygen \
-             saturation 84 % at 08:00 UTC.",
+            "Heart rate 140 beats a minute, above 130 beats a minute; outside the limits since 08:00 GMT; lowest oxygen \
+             saturation 84 % at 08:00 GMT.",
         ],
     );
     check(
         json!({"kind": "threshold", "limits": [{"metric": "consciousness", "at_least": 1}]}),
         &[(Consciousness, 5, 3.0), (Consciousness, 6, 1.0)],
         &[
-            "Level of consciousness 1 (new confusion), at or above 1 (new confusion) since 08:05 UTC; highest 3 \
-             (responds to pain) at 08:05 UTC.",
+            "Level of consciousness 1 (new confusion), at or above 1 (new confusion) since 08:05 GMT; highest 3 \
+             (responds to pain) at 08:05 GMT.",
         ],
     );
     check(
         json!({"kind": "threshold", "limits": [{"metric": "irregular_pulse", "above": 0}]}),
         &[(IrregularPulse, 5, 1.0)],
-        &["Irregular pulse since 08:05 UTC."],
+        &["Irregular pulse since 08:05 GMT."],
     );
     check(
         json!({"kind": "threshold", "limits": [{"metric": "supplemental_oxygen", "above": 0}]}),
         &[(SupplementalOxygen, 5, 0.5)],
-        &["Supplemental oxygen 0.5 L/min, above 0.0 L/min since 08:05 UTC."],
+        &["Supplemental oxygen 0.5 L/min, above 0.0 L/min since 08:05 GMT."],
     );
 }
 
@@ -115,7 +115,7 @@ fn blood_pressure_is_told_as_people_say_it() {
     let check = |marks, expected: &str| assert_eq!(of_marks(&crisis, marks), expected);
     check(
         [(Systolic, 20, 180.0099); 3],
-        "Systolic blood pressure 180 mmHg, at or above 180 mmHg since 08:20 UTC.",
+        "Systolic blood pressure 180 mmHg, at or above 180 mmHg since 08:20 GMT.",
     );
     check(
         [
@@ -123,7 +123,7 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Systolic, 30, 184.0),
             (Systolic, 25, 196.0),
         ],
-        "Systolic blood pressure 184 mmHg, at or above 180 mmHg since 08:20 UTC; highest 196 mmHg at 08:25 UTC.",
+        "Systolic blood pressure 184 mmHg, at or above 180 mmHg since 08:20 GMT; highest 196 mmHg at 08:25 GMT.",
     );
     // Both numbers of one measurement.
     check(
@@ -132,7 +132,7 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Diastolic, 20, 130.0),
             (Diastolic, 20, 130.0),
         ],
-        "Blood pressure 182/130 mmHg, at or above 180/120 mmHg since 08:20 UTC.",
+        "Blood pressure 182/130 mmHg, at or above 180/120 mmHg since 08:20 GMT.",
     );
     check(
         [
@@ -140,7 +140,7 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Diastolic, 20, 126.0),
             (Systolic, 20, 192.0),
         ],
-        "Blood pressure 192/126 mmHg, at or above 180/120 mmHg since 08:20 UTC.",
+        "Blood pressure 192/126 mmHg, at or above 180/120 mmHg since 08:20 GMT.",
     );
     check(
         [
@@ -148,7 +148,7 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Diastolic, 20, 130.0),
             (Diastolic, 10, 140.0),
         ],
-        "Blood pressure 182/130 mmHg, at or above 180/120 mmHg since 08:20 UTC; highest 140 mmHg at 08:10 UTC.",
+        "Blood pressure 182/130 mmHg, at or above 180/120 mmHg since 08:20 GMT; highest 140 mmHg at 08:10 GMT.",
     );
     // Now one and now the other.
     check(
@@ -157,8 +157,8 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Diastolic, 30, 126.0),
             (Systolic, 25, 196.0),
         ],
-        "Blood pressure at or above 180/120 mmHg since 08:20 UTC: latest diastolic 126 mmHg, highest systolic 196 mmHg \
-         at 08:25 UTC.",
+        "Blood pressure at or above 180/120 mmHg since 08:20 GMT: latest diastolic 126 mmHg, highest systolic 196 mmHg \
+         at 08:25 GMT.",
     );
     check(
         [
@@ -166,7 +166,7 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Systolic, 30, 184.0),
             (Systolic, 30, 184.0),
         ],
-        "Blood pressure at or above 180/120 mmHg since 08:20 UTC: latest systolic 184 mmHg.",
+        "Blood pressure at or above 180/120 mmHg since 08:20 GMT: latest systolic 184 mmHg.",
     );
     check(
         [
@@ -174,12 +174,12 @@ fn blood_pressure_is_told_as_people_say_it() {
             (Diastolic, 30, 122.0),
             (Systolic, 25, 184.0),
         ],
-        "Diastolic blood pressure 122 mmHg, at or above 120 mmHg since 08:20 UTC; highest systolic 184 mmHg at \
-         08:25 UTC.",
+        "Diastolic blood pressure 122 mmHg, at or above 120 mmHg since 08:20 GMT; highest systolic 184 mmHg at \
+         08:25 GMT.",
     );
     check(
         [(Systolic, 20, 150.0); 3],
-        "Systolic blood pressure 150 mmHg at 08:20 UTC.",
+        "Systolic blood pressure 150 mmHg at 08:20 GMT.",
     );
 }
 
@@ -194,14 +194,14 @@ fn sustained() {
         low(900),
         &series,
         &[
-            "Glucose 3.4 mmol/L, below 3.9 mmol/L for 35 minutes, since 08:05 UTC; lowest 3.1 mmol/L at 08:20 UTC.",
+            "Glucose 3.4 mmol/L, below 3.9 mmol/L for 35 minutes, since 08:05 GMT; lowest 3.1 mmol/L at 08:20 GMT.",
         ],
     );
     let over = [&series[..], &[(Glucose, 50, 4.0)]].concat();
     check(
         low(900),
         &over,
-        &["Glucose 3.4 mmol/L, below 3.9 mmol/L from 08:05 to 08:50 UTC; lowest 3.1 mmol/L at 08:20 UTC."],
+        &["Glucose 3.4 mmol/L, below 3.9 mmol/L from 08:05 to 08:50 GMT; lowest 3.1 mmol/L at 08:20 GMT."],
     );
     let resting = |metric| {
         json!({"kind": "sustained", "limits": [{"metric": "heart_rate", "above": 120}], "for_seconds": 600,
@@ -218,7 +218,7 @@ fn sustained() {
         ("supplemental_oxygen", "Heart rate"),
     ] {
         let expected = format!(
-            "{subject} 131 beats a minute, above 120 beats a minute for 2 hours 30 minutes, since 07:00 UTC."
+            "{subject} 131 beats a minute, above 120 beats a minute for 2 hours 30 minutes, since 07:00 GMT."
         );
         check(resting(metric), &racing, &[&expected]);
     }
@@ -239,14 +239,14 @@ fn repeated() {
         irregular(2, 3),
         &seen,
         &[
-            "Irregular pulse in at least 2 of the last 3 measurements, first at 08:00 UTC on 21 November; the latest at \
-             08:10 UTC.",
+            "Irregular pulse in at least 2 of the last 3 measurements, first at 08:00 GMT on 21 November; the latest at \
+             08:10 GMT.",
         ],
     );
     check(
         irregular(1, 1),
         &seen[..1],
-        &["Irregular pulse in the last measurement, first at 08:00 UTC."],
+        &["Irregular pulse in the last measurement, first at 08:00 GMT."],
     );
     check(
         json!({"kind": "repeated", "limits": [{"metric": "heart_rate", "above": 120}], "times": 2, "of": 2,
@@ -257,8 +257,8 @@ fn repeated() {
             (HeartRate, 10, 90.0),
         ],
         &[
-            "Heart rate above 120 beats a minute in all of the last 2 measurements, first at 08:00 UTC; the latest \
-             131 beats a minute at 08:05 UTC; highest 140 beats a minute at 08:00 UTC; over since 08:10 UTC.",
+            "Heart rate above 120 beats a minute in all of the last 2 measurements, first at 08:00 GMT; the latest \
+             131 beats a minute at 08:05 GMT; highest 140 beats a minute at 08:00 GMT; over since 08:10 GMT.",
         ],
     );
 }
@@ -296,16 +296,16 @@ fn change() {
             (BodyWeight, 2 * HOUR, 82.5),
         ],
         &[
-            "Weight 82.5 kg, 2.5 kg more than the 80.0 kg of 08:00 UTC (limit 2.0 kg in 3 days); greatest rise 4.0 kg, \
-             to 84.0 kg at 09:00 UTC.",
+            "Weight 82.5 kg, 2.5 kg more than the 80.0 kg of 08:00 GMT (limit 2.0 kg in 3 days); greatest rise 4.0 kg, \
+             to 84.0 kg at 09:00 GMT.",
         ],
     );
     check(
         json!({"kind": "change", "changes": [{"metric": "systolic", "fall": 30.5, "within_seconds": 5400}]}),
         &[(Systolic, 0, 150.0), (Systolic, 60, 119.5), (Systolic, 70, 149.0)],
         &[
-            "Systolic blood pressure 120 mmHg, 30.5 mmHg less than the 150 mmHg of 08:00 UTC (limit 30.5 mmHg in 1 hour \
-             30 minutes); over since 09:10 UTC.",
+            "Systolic blood pressure 120 mmHg, 30.5 mmHg less than the 150 mmHg of 08:00 GMT (limit 30.5 mmHg in 1 hour \
+             30 minutes); over since 09:10 GMT.",
         ],
     );
 }
@@ -320,7 +320,7 @@ fn rate() {
         falling(),
         &[(Glucose, 2, 7.2), (Glucose, 12, 5.1)],
         &[
-            "Glucose 5.1 mmol/L and falling by 0.21 mmol/L a minute since 08:02 UTC (limit 0.17); at this rate below \
+            "Glucose 5.1 mmol/L and falling by 0.21 mmol/L a minute since 08:02 GMT (limit 0.17); at this rate below \
              4.4 mmol/L within 20 minutes.",
         ],
     );
@@ -333,8 +333,8 @@ fn rate() {
             (Glucose, 32, 3.3),
         ],
         &[
-            "Glucose 3.3 mmol/L and falling since 08:02 UTC, now by 0.18 mmol/L a minute (limit 0.17); already below \
-             4.4 mmol/L; fastest fall 0.30 mmol/L a minute at 08:12 UTC; over since 08:32 UTC.",
+            "Glucose 3.3 mmol/L and falling since 08:02 GMT, now by 0.18 mmol/L a minute (limit 0.17); already below \
+             4.4 mmol/L; fastest fall 0.30 mmol/L a minute at 08:12 GMT; over since 08:32 GMT.",
         ],
     );
     check(
@@ -342,7 +342,7 @@ fn rate() {
             "min_span_seconds": 540, "toward": 150, "ahead_seconds": 600}),
         &[(HeartRate, 0, 100.0), (HeartRate, 10, 130.0)],
         &[
-            "Heart rate 130 beats a minute and rising by 3.00 a minute since 08:00 UTC (limit 2.50); at \
+            "Heart rate 130 beats a minute and rising by 3.00 a minute since 08:00 GMT (limit 2.50); at \
              this rate above 150 beats a minute within 10 minutes.",
         ],
     );
@@ -448,7 +448,7 @@ fn news2() {
     check(
         score(1),
         &with(&[(RespiratoryRate, 5, 8.0), (SupplementalOxygen, 5, 2.0)]),
-        &["NEWS2 5 (respirations 3, air or oxygen 2), 5 or more since 08:05 UTC."],
+        &["NEWS2 5 (respirations 3, air or oxygen 2), 5 or more since 08:05 GMT."],
     );
     check(
         score(1),
@@ -460,7 +460,7 @@ fn news2() {
         ],
         &[
             "NEWS2 at least 6 (respirations 2, oxygen saturation 3, pulse 1; without systolic blood pressure, \
-             consciousness and temperature), 5 or more since 08:05 UTC.",
+             consciousness and temperature), 5 or more since 08:05 GMT.",
         ],
     );
     check(
@@ -468,7 +468,7 @@ fn news2() {
         &[(Consciousness, 5, 1.0)],
         &[
             "NEWS2 at least 3 (consciousness 3; without respirations, oxygen saturation, air or oxygen, systolic blood \
-             pressure, pulse and temperature), 3 in one parameter since 08:05 UTC.",
+             pressure, pulse and temperature), 3 in one parameter since 08:05 GMT.",
         ],
     );
     check(
@@ -481,8 +481,8 @@ fn news2() {
             (SupplementalOxygen, 30, 0.0),
         ]),
         &[
-            "NEWS2 on scale 2 7 (respirations 2, oxygen saturation 3, air or oxygen 2), 5 or more since 08:05 UTC; \
-             highest 8 at 08:05 UTC.",
+            "NEWS2 on scale 2 7 (respirations 2, oxygen saturation 3, air or oxygen 2), 5 or more since 08:05 GMT; \
+             highest 8 at 08:05 GMT.",
         ],
     );
 }
@@ -507,23 +507,23 @@ fn silence() {
         let detail = json!({"last_at": minute(-170)});
         assert_eq!(told(figure, cleared_at, Some(&detail)), expected);
     };
-    let open = "No glucose reading for 6 hours, expected every 3 hours; the last at 05:10 UTC.";
+    let open = "No glucose reading for 6 hours, expected every 3 hours; the last at 05:10 GMT.";
     check(Some(21_600.0), None, open);
     check(Some(21_642.5), None, open);
     check(None, None, open);
     check(
         Some(108_000.0),
         None,
-        "No glucose reading for 30 hours, expected every 3 hours; the last at 05:10 UTC on 22 November.",
+        "No glucose reading for 30 hours, expected every 3 hours; the last at 05:10 GMT on 22 November.",
     );
     check(
         Some(21_600.0),
         Some(minute(4 * HOUR + 30)),
-        "No glucose reading for 7 hours 20 minutes, expected every 3 hours; from 05:10 to 12:30 UTC.",
+        "No glucose reading for 7 hours 20 minutes, expected every 3 hours; from 05:10 to 12:30 GMT.",
     );
     assert_eq!(
         told(Some(21_600.0), None, Some(&json!({"last_at": null}))),
-        "No glucose reading for 6 hours, expected every 3 hours; none since the rule began at 05:10 UTC."
+        "No glucose reading for 6 hours, expected every 3 hours; none since the rule began at 05:10 GMT."
     );
 }
 
@@ -545,25 +545,25 @@ fn an_old_episode_without_detail_says_less() {
     check(
         json!({"kind": "change", "changes": [change("body_weight"), change("glucose")]}),
         (BodyWeight, 84.3, Some(2.4)),
-        "Weight 84.3 kg, 2.4 kg more than before (limit 2.0 kg in 1 hour); rising since 08:00 UTC.",
+        "Weight 84.3 kg, 2.4 kg more than before (limit 2.0 kg in 1 hour); rising since 08:00 GMT.",
     );
     check(
         json!({"kind": "change", "changes": [change("body_weight"), change("body_weight")]}),
         (BodyWeight, 84.3, Some(2.4)),
-        "Weight 84.3 kg at 08:15 UTC.",
+        "Weight 84.3 kg at 08:15 GMT.",
     );
     check(
         json!({"kind": "rate", "metric": "glucose", "fall_per_minute": 0.17, "over_seconds": 960,
             "min_span_seconds": 540, "toward": 4.4, "ahead_seconds": 1200}),
         (Glucose, 5.1, Some(0.2)),
-        "Glucose 5.1 mmol/L and falling by 0.20 mmol/L a minute since 08:00 UTC (limit 0.17); at this rate below \
+        "Glucose 5.1 mmol/L and falling by 0.20 mmol/L a minute since 08:00 GMT (limit 0.17); at this rate below \
          4.4 mmol/L within 20 minutes.",
     );
     check(
         json!({"kind": "home_average", "limits": [{"metric": "systolic", "at_least": 135}], "days": 7, "min_days": 4,
             "zone": "Europe/London"}),
         (Systolic, 150.0, Some(134.9995)),
-        "Systolic blood pressure 150 mmHg at 08:15 UTC.",
+        "Systolic blood pressure 150 mmHg at 08:15 GMT.",
     );
     check(
         json!({"kind": "home_average", "limits": [{"metric": "systolic", "above": 135}], "days": 7, "min_days": 4,
@@ -581,16 +581,16 @@ fn an_old_episode_without_detail_says_less() {
     check(
         json!({"kind": "news2", "scale": 1, "total_at_least": 5}),
         (HeartRate, 140.0, Some(6.0)),
-        "NEWS2 at least 6, 5 or more since 08:00 UTC.",
+        "NEWS2 at least 6, 5 or more since 08:00 GMT.",
     );
     check(
         json!({"kind": "news2", "scale": 1, "total_at_least": 5}),
         (HeartRate, 140.0, None),
-        "Heart rate 140 beats a minute at 08:15 UTC.",
+        "Heart rate 140 beats a minute at 08:15 GMT.",
     );
     check(
         json!({"kind": "threshold", "limits": [{"metric": "glucose", "below": 3.0}]}),
         (IrregularPulse, 1.0, None),
-        "Irregular pulse at 08:15 UTC.",
+        "Irregular pulse at 08:15 GMT.",
     );
 }

@@ -2,34 +2,39 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
-/// Tells times to somebody to whom one day goes without saying.
+use crate::Zone;
+
+/// Tells times by a patient's clock to somebody to whom one day goes without saying.
 #[derive(Clone, Copy)]
-pub(super) struct Calendar(NaiveDate);
+pub(super) struct Calendar {
+    zone: Zone,
+    today: NaiveDate,
+}
 
 impl Calendar {
     /// The day of this time.
     pub(super) fn of(at: DateTime<Utc>) -> Calendar {
-        Calendar(at.date_naive())
+        Calendar::within(Zone::PATIENTS, at)
     }
 
-    /// The day.
-    pub(super) fn on(date: NaiveDate) -> Calendar {
-        Calendar(date)
+    /// The day of this time where a rule says that the patient lives.
+    pub(super) fn within(zone: Zone, at: DateTime<Utc>) -> Calendar {
+        let today = zone.date(at);
+        Calendar { zone, today }
     }
 
-    /// "08:05 UTC", or "08:05 UTC on 19 November".
+    /// "08:05 GMT", or "08:05 GMT on 19 November".
     pub(super) fn time(self, at: DateTime<Utc>) -> String {
-        let time = at.format("%H:%M UTC");
-        if at.date_naive() == self.0 {
-            time.to_string()
-        } else {
-            format!("{time} on {}", self.day(at.date_naive()))
+        let time = self.zone.clock(at);
+        match self.zone.date(at) {
+            date if date == self.today => time,
+            date => format!("{time} on {}", self.day(date)),
         }
     }
 
     /// "19 November", or "19 November 2025" in another year.
     pub(super) fn day(self, date: NaiveDate) -> String {
-        let form = if date.year() == self.0.year() {
+        let form = if date.year() == self.today.year() {
             "%-d %B"
         } else {
             "%-d %B %Y"
@@ -37,21 +42,23 @@ impl Calendar {
         date.format(form).to_string()
     }
 
-    /// "08:05 UTC", or "19 November" of another day.
+    /// "08:05 GMT", or "19 November" of another day.
     pub(super) fn time_or_day(self, at: DateTime<Utc>) -> String {
-        if at.date_naive() == self.0 {
-            self.time(at)
-        } else {
-            self.day(at.date_naive())
+        match self.zone.date(at) {
+            date if date == self.today => self.time(at),
+            date => self.day(date),
         }
     }
 
-    /// "from 08:05 to 08:40 UTC".
+    /// "from 08:05 to 08:40 GMT".
     pub(super) fn span(self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
-        if from.date_naive() == self.0 && to.date_naive() == self.0 {
-            format!("from {} to {}", from.format("%H:%M"), self.time(to))
-        } else {
-            format!("from {} to {}", self.time(from), self.time(to))
+        let (from, to) = (self.time(from), self.time(to));
+        match (from.split_once(' '), to.split_once(' ')) {
+            // One name is enough, unless clocks were changed between or a day has to be told.
+            (Some((clock, name)), Some((_, same))) if name == same && !name.contains(' ') => {
+                format!("from {clock} to {to}")
+            }
+            _ => format!("from {from} to {to}"),
         }
     }
 }
@@ -82,4 +89,31 @@ pub(super) fn duration(duration: TimeDelta) -> String {
 /// [`duration`] of seconds.
 pub(super) fn seconds(seconds: u32) -> String {
     duration(TimeDelta::seconds(i64::from(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn times_are_those_of_the_patients_clock() {
+        let night = Calendar::of(at("2026-07-01T23:30:00Z"));
+        let midnight = at("2026-07-01T23:00:00Z");
+        assert_eq!(night.time(midnight), "00:00 BST");
+        assert_eq!(
+            night.time(midnight - TimeDelta::minutes(1)),
+            "23:59 BST on 1 July"
+        );
+        assert_eq!(
+            night.span(midnight, at("2026-07-01T23:30:00Z")),
+            "from 00:00 to 00:30 BST"
+        );
+        // The night in which clocks go back.
+        let (from, to) = (at("2026-10-25T00:30:00Z"), at("2026-10-25T02:30:00Z"));
+        assert_eq!(Calendar::of(to).span(from, to), "from 01:30 BST to 02:30 GMT");
+    }
 }

@@ -11,7 +11,7 @@ use crate::kinds::{Figure, Percent, Share, TimeInRange};
 /// (sensor active 98 %); off target since 15 November"
 pub(super) fn sentence(kind: &TimeInRange, about: &About<'_>) -> Option<String> {
     let figure = figure(kind, about)?;
-    let calendar = Calendar::on(kind.zone.date(about.latest.at));
+    let calendar = Calendar::within(kind.zone, about.latest.at);
     let day = |mark: &Mark| calendar.day(kind.zone.date(mark.at));
     let told = |value| percent(value, |told| figure.limit.is_breached_by(told));
     let days = match kind.days {

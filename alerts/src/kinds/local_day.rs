@@ -9,6 +9,9 @@ use serde::{Serialize, Serializer};
 pub struct Zone(Tz);
 
 impl Zone {
+    /// Where patients live, unless a rule or a request says otherwise.
+    pub const PATIENTS: Zone = Zone(Tz::Europe__London);
+
     /// The zone of this name, such as `Europe/London`.
     pub fn named(name: &str) -> Option<Zone> {
         name.parse().ok().map(Zone)
@@ -17,6 +20,11 @@ impl Zone {
     /// What the patient's calendar and clock showed.
     pub fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
         at.with_timezone(&self.0).naive_local()
+    }
+
+    /// What the patient's clock showed, with the name of its time: "08:05 GMT".
+    pub fn clock(self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.0).format("%H:%M %Z").to_string()
     }
 
     /// The date that the patient's calendar showed.

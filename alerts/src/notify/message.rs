@@ -8,6 +8,8 @@ use homeward_store::outbox::{Alert, Message};
 use hyper::Uri;
 use serde::Serialize;
 
+use crate::Zone;
+
 /// The address for links is none that a browser opens.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not an http or https address")]
@@ -102,7 +104,8 @@ pub(super) struct Text {
 pub(super) fn text(message: &Message, links: &Links) -> Text {
     let mut body = String::new();
     for alert in &message.alerts {
-        let at = alert.at.format("%H:%M UTC on %-d %B %Y");
+        let date = Zone::PATIENTS.date(alert.at).format("%-d %B %Y");
+        let at = format!("{} on {date}", Zone::PATIENTS.clock(alert.at));
         let (what, patient, link) = (what(alert), alert.patient, links.to(alert));
         // Writing to a string does not fail.
         let _ = write!(body, "{what} at {at}, patient {patient}\n{link}\n\n");
@@ -191,7 +194,7 @@ mod tests {
         );
         assert!(
             one.body.starts_with(
-                "high alert 17 waits for somebody to take it up at 12:00 UTC on 22 November 2026, patient 1001\n\
+                "high alert 17 waits for somebody to take it up at 12:00 GMT on 22 November 2026, patient 1001\n\
                  https://homeward.example/alerts/17\n\n"
             ),
             "{}",

@@ -539,7 +539,7 @@ async fn an_email_goes_through_a_mail_server() {
         "Date: Sun, 22 Nov 2026 12:01:00 +0000",
         "Message-ID: <homeward-1@homeward.example>",
         "Auto-Submitted: auto-generated",
-        "high alert 1 was raised at 12:00 UTC on 22 November 2026, patient 1001",
+        "high alert 1 was raised at 12:00 GMT on 22 November 2026, patient 1001",
         "https://homeward.example/alerts/1",
     ] {
         assert!(email.lines().any(|found| found == line), "{line}\n{email}");

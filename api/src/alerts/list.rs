@@ -195,7 +195,7 @@ mod tests {
               "severity": "high",
               "snoozed_until": null,
               "status": "raised",
-              "text": "Glucose 2.6 mmol/L, below 3.0 mmol/L since 11:50 UTC; lowest 2.4 mmol/L at 11:53 UTC.",
+              "text": "Glucose 2.6 mmol/L, below 3.0 mmol/L since 11:50 GMT; lowest 2.4 mmol/L at 11:53 GMT.",
               "withdrawn_at": null,
               "worst": {
                 "at": "2026-11-22T11:53:00Z",
@@ -224,7 +224,7 @@ mod tests {
         let alert = &app.get("/api/v1/alerts").await.json()["alerts"][0];
         assert_snapshot!(
             alert["text"].as_str().unwrap(),
-            @"Rule glucose-very-low: glucose 2.6 mmol/L at 11:55 UTC on 22 November 2026."
+            @"Rule glucose-very-low: glucose 2.6 mmol/L at 11:55 GMT on 22 November 2026."
         );
         assert_eq!(alert["rule"]["name"], "glucose-very-low");
     }

@@ -132,11 +132,11 @@ mod tests {
             [
                 (
                     id(&former),
-                    "Glucose 2.9 mmol/L, below 3.0 mmol/L from 10:00 to 11:00 UTC.".to_owned()
+                    "Glucose 2.9 mmol/L, below 3.0 mmol/L from 10:00 to 11:00 GMT.".to_owned()
                 ),
                 (
                     id(&adjusted),
-                    "Glucose 3.3 mmol/L, below 3.5 mmol/L since 12:30 UTC.".to_owned()
+                    "Glucose 3.3 mmol/L, below 3.5 mmol/L since 12:30 GMT.".to_owned()
                 ),
             ]
         );

@@ -1,17 +1,13 @@
 //! A moment, as pages show it: by the clock of the patients, which a script sets to the reader's where that differs.
 
 use std::fmt::{self, Display, Formatter};
-use std::sync::LazyLock;
 
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use homeward_alerts::Zone;
 
-use crate::request::PATIENTS_ZONE;
-
-/// The patients' zone.
-pub(super) static ZONE: LazyLock<Zone> =
-    LazyLock::new(|| Zone::named(PATIENTS_ZONE).expect("the zone database has the patients' zone"));
+/// The clock by which pages tell times.
+pub(super) const ZONE: Zone = Zone::PATIENTS;
 
 /// `{{ moment }}` shows `26 November 2026, 06:12`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +20,7 @@ pub(crate) struct Moment {
 enum Form {
     Long,
     Short,
+    Clock,
 }
 
 impl Moment {
@@ -39,11 +36,20 @@ impl Moment {
         }
     }
 
+    /// Where its day stands above: `06:12`. A reader elsewhere is told the day too.
+    pub(crate) fn clock(at: DateTime<Utc>) -> Moment {
+        Moment {
+            at,
+            form: Form::Clock,
+        }
+    }
+
     /// The same as plain text.
     pub(crate) fn text(self) -> String {
         let format = match self.form {
             Form::Long => "%-d %B %Y, %H:%M",
             Form::Short => "%-d %b, %H:%M",
+            Form::Clock => "%H:%M",
         };
         ZONE.local(self.at).format(format).to_string()
     }
@@ -55,6 +61,7 @@ impl Display for Moment {
         let form = match self.form {
             Form::Long => "long",
             Form::Short => "short",
+            Form::Clock => "clock",
         };
         let text = self.text();
         write!(f, "<time datetime=\"{at}\" data-form=\"{form}\">{text}</time>")

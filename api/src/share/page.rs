@@ -10,6 +10,7 @@ use homeward_alerts::summary::news2::News2Score;
 
 use super::summary::Summary;
 use crate::glucose_summary;
+use crate::pages::pressure::telling;
 use crate::pages::{Moment, Who, page};
 
 /// What other pages have and scripts: nothing runs on these.
@@ -119,7 +120,7 @@ pub(crate) fn sections(summary: &Summary) -> Vec<Section> {
         summary
             .blood_pressure
             .as_ref()
-            .and_then(|pressure| pressure.courses.first())
+            .and_then(|pressure| telling(&pressure.courses))
             .map(blood_pressure),
         Some(devices(summary)),
     ];

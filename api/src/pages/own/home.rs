@@ -153,11 +153,11 @@ async fn pressure(
     summary: &Summary,
     aims: &Aims,
 ) -> Result<Block, ApiError> {
-    let course = summary
+    let courses = summary
         .blood_pressure
         .as_ref()
-        .and_then(|pressure| pressure.courses.first());
-    let said = words::pressure(voice, course, aims);
+        .map(|pressure| &pressure.courses[..]);
+    let said = words::pressure(voice, courses.unwrap_or_default(), aims);
     let length = days.now - days.window().0;
     let of_days = blood_pressure_summary::of_last(length.max(COURSE), connection, patient, days.now).await?;
     let target = aims.pressure.or_else(|| {

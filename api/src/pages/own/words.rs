@@ -12,6 +12,7 @@ use super::Voice;
 use super::charts::{Daily, digits};
 use crate::glucose_summary;
 use crate::pages::Moment;
+use crate::pages::pressure::telling;
 use crate::share::Latest;
 
 pub(super) use aims::Aims;
@@ -45,8 +46,8 @@ const NOT_ENOUGH: Tag = Tag {
 };
 
 /// Blood pressure of the last seven days, against a target below which both numbers should be.
-pub(super) fn pressure(voice: Voice, course: Option<&HomeCourse>, aims: &Aims) -> Said {
-    let Some(course) = course else {
+pub(super) fn pressure(voice: Voice, courses: &[HomeCourse], aims: &Aims) -> Said {
+    let Some(course) = telling(courses) else {
         let none = "There are no blood pressure readings from the last 7 days.";
         return not_enough(vec![none.to_owned()]);
     };
@@ -56,7 +57,7 @@ pub(super) fn pressure(voice: Voice, course: Option<&HomeCourse>, aims: &Aims) -
     let average = course.average.filter(|_| course.target.met.is_some());
     let average = average.and_then(|average| Some((average.systolic?, average.diastolic?)));
     let Some((systolic, diastolic)) = average else {
-        let days = course.sufficiency.days;
+        let days: usize = courses.iter().map(|course| course.sufficiency.days).sum();
         let on = if days == 1 { "day" } else { "days" };
         return not_enough(vec![format!(
             "There are blood pressure readings on {days} {on} of the last 7. It takes at least {LEAST_DAYS} days to work out an average."
@@ -301,7 +302,7 @@ mod tests {
                 }
             }
         }
-        summarise_blood_pressure(&readings, NaiveDate::default(), *ZONE).pop()
+        summarise_blood_pressure(&readings, NaiveDate::default(), ZONE).pop()
     }
 
     fn say(said: Said) -> String {
@@ -319,15 +320,15 @@ mod tests {
             ..Aims::default()
         };
         let told: Vec<String> = [
-            pressure(Voice::OWN, None, &plan),
-            pressure(Voice::OWN, course(1, 128.0, 79.0, true).as_ref(), &plan),
-            pressure(Voice::OWN, course(3, 128.0, 79.0, true).as_ref(), &plan),
-            pressure(Voice::OWN, course(5, 128.0, 79.0, true).as_ref(), &plan),
-            pressure(Voice::OWN, course(5, 128.0, 79.0, false).as_ref(), &plan),
+            pressure(Voice::OWN, &[], &plan),
+            pressure(Voice::OWN, course(1, 128.0, 79.0, true).as_slice(), &plan),
+            pressure(Voice::OWN, course(3, 128.0, 79.0, true).as_slice(), &plan),
+            pressure(Voice::OWN, course(5, 128.0, 79.0, true).as_slice(), &plan),
+            pressure(Voice::OWN, course(5, 128.0, 79.0, false).as_slice(), &plan),
             // Rounded, it would stand at the target that it is below.
-            pressure(Voice::OWN, course(5, 134.8, 79.0, true).as_ref(), &plan),
-            pressure(Voice::OWN, course(5, 128.0, 85.0, true).as_ref(), &plan),
-            pressure(Voice::PROXY, course(5, 131.0, 79.0, true).as_ref(), &stricter),
+            pressure(Voice::OWN, course(5, 134.8, 79.0, true).as_slice(), &plan),
+            pressure(Voice::OWN, course(5, 128.0, 85.0, true).as_slice(), &plan),
+            pressure(Voice::PROXY, course(5, 131.0, 79.0, true).as_slice(), &stricter),
         ]
         .into_iter()
         .map(say)
