@@ -126,7 +126,7 @@ fn by_day(found: &[Access]) -> Vec<Day> {
         match day.entries.last_mut() {
             Some(last) if last.text == entry.text => {
                 last.times += 1;
-                last.since = Some(entry.at);
+                last.since = Some(entry.at).filter(|since| since.text() != last.at.text());
             }
             _ => day.entries.push(entry),
         }
@@ -137,7 +137,7 @@ fn by_day(found: &[Access]) -> Vec<Day> {
 fn entry(access: &Access) -> Entry {
     Entry {
         number: access.sequence,
-        at: Moment::new(access.at),
+        at: Moment::clock(access.at),
         since: None,
         times: 1,
         text: sentence(access),

@@ -10,7 +10,7 @@ use askama::Template;
 use chrono::{NaiveDate, Timelike};
 use homeward_alerts::summary::glucose_targets::ShareTarget;
 use homeward_alerts::summary::{Hypo, Profile, Sample};
-use homeward_alerts::{Bound, Percent, Share, metric_in_words};
+use homeward_alerts::{Bound, Percent, Share, count_in_words, metric_in_words};
 use homeward_record::Metric;
 
 use super::moment::{Moment, ZONE};
@@ -139,7 +139,8 @@ fn told(summary: &Summary) -> Vec<(&'static str, String)> {
             "Readings",
             Some(format!(
                 "{} ({:.0} % of what a sensor sends)",
-                figures.readings, figures.active_percent
+                count_in_words(figures.readings as u64),
+                figures.active_percent
             )),
         ),
         ("Mean", figures.mean.map(|mean| format!("{mean:.1} mmol/L"))),

@@ -11,9 +11,10 @@ export function localise(root: ParentNode): void {
   if (Intl.DateTimeFormat().resolvedOptions().timeZone === 'Europe/London') return;
   for (const time of root.querySelectorAll<HTMLTimeElement>('time[data-form]')) {
     const at = new Date(time.dateTime);
-    const parts = (time.dataset.form === 'short' ? short : long).formatToParts(at);
+    const isLong = time.dataset.form === 'long';
+    const parts = (isLong ? long : short).formatToParts(at);
     const part = (type: string) => parts.find((one) => one.type === type)?.value ?? '';
-    const year = time.dataset.form === 'short' ? '' : ` ${part('year')}`;
+    const year = isLong ? ` ${part('year')}` : '';
     const text = `${part('day')} ${part('month')}${year}, ${part('hour')}:${part('minute')}`;
     time.removeAttribute('data-form');
     if (text === time.textContent) continue;

@@ -107,7 +107,7 @@ pub(crate) struct Parameters {
 
 /// What the list can be about: the parameter, what one calls it, with whom they are, and whether they are revoked.
 const FILTERS: [(&str, &str, Option<bool>, bool); 4] = [
-    ("anybody", "All that are good", None, false),
+    ("anybody", "Not revoked", None, false),
     ("nobody", "With nobody", Some(false), false),
     ("patient", "With patients", Some(true), false),
     ("revoked", "Revoked", None, true),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
+use homeward_alerts::count_in_words;
 use homeward_store::health::{Figures, figures};
 
 use super::sections;
@@ -297,7 +298,7 @@ impl Line {
     }
 
     fn count(what: &'static str, value: Option<f64>) -> Line {
-        Line::text(what, format!("{:.0}", value.unwrap_or(0.0)))
+        Line::text(what, count_in_words(value.unwrap_or(0.0).round() as u64))
     }
 
     fn at(what: &'static str, at: Option<DateTime<Utc>>) -> Line {

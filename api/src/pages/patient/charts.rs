@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use homeward_alerts::metric_in_words;
 use homeward_alerts::summary::blood_pressure::HomeCourse;
+use homeward_alerts::{count_in_words, metric_in_words};
 use homeward_record::Metric;
 use homeward_store::alerts::Episode;
 use homeward_store::trends::TrendPoint;
@@ -361,10 +361,11 @@ fn in_words(metric: Metric, series: &Series) -> String {
     match n {
         1 => format!("One reading: {} {unit}.", number(mean)),
         n => format!(
-            "From {} to {} {unit}, on average {}, in {n} readings.",
+            "From {} to {} {unit}, on average {}, in {} readings.",
             number(least),
             number(most),
-            number(mean)
+            number(mean),
+            count_in_words(n.unsigned_abs())
         ),
     }
 }
@@ -374,7 +375,10 @@ fn steps_in_words(steps: &Series, now: DateTime<Utc>) -> String {
     let all: f64 = steps.points.iter().map(|point| point.mean * point.n as f64).sum();
     let first = steps.points.first().map_or(now, |point| point.at);
     let days = (now - first).as_seconds_f64() / 86_400.0;
-    format!("Steps: {:.0} a day.", all / days.max(1.0))
+    format!(
+        "Steps: {} a day.",
+        count_in_words((all / days.max(1.0)).round() as u64)
+    )
 }
 
 #[cfg(test)]
@@ -447,11 +451,11 @@ mod tests {
         // What was walked between two noons was walked in a day, though it lies in two of the calendar.
         assert_eq!(
             steps_in_words(&steps, at("2026-11-22T08:00:00Z")),
-            "Steps: 4000 a day."
+            "Steps: 4,000 a day."
         );
         assert_eq!(
             steps_in_words(&steps, at("2026-11-23T08:00:00Z")),
-            "Steps: 2000 a day."
+            "Steps: 2,000 a day."
         );
         let names = |series: &Series| -> Vec<&str> {
             let columns = around(Metric::HeartRate, "Heart rate", Shape::Line, series);

@@ -20,6 +20,7 @@ use super::head::Head;
 use super::range::Range;
 use crate::access::{Action, Exchange};
 use crate::error::ApiError;
+use crate::pages::own::devices::kind_in_words;
 use crate::pages::view::Link;
 use crate::pages::{Moment, Who, page};
 use crate::readings::Cursor;
@@ -184,7 +185,7 @@ fn shown(
         at: Moment::short(reading.at),
         arrived: (reading.received_at - reading.at > LATE).then(|| Moment::short(reading.received_at)),
         device: match kinds.get(&reading.device) {
-            Some(kind) => format!("{kind} no. {}", reading.device),
+            Some(kind) => format!("{} no. {}", kind_in_words(kind), reading.device),
             None => format!("no. {}", reading.device),
         },
         remarks: said.collect(),

@@ -70,7 +70,7 @@ fn lane(top: f64, episodes: &[&Episode], window: Window) -> Lane {
     let code = first.map(|episode| episode.code.clone()).unwrap_or_default();
     Lane {
         rule: definition.map_or(code, |definition| definition.name),
-        text_y: top + 20.0,
+        text_y: top + 26.0,
         bars: episodes.iter().map(|episode| bar(top, episode, window)).collect(),
     }
 }

@@ -589,7 +589,7 @@ async fn a_page_is_shown_before_anybody_has_counted_what_is_on_it() {
         &[
             "id=\"chart-heart-rate\"",
             "id=\"chart-oxygen\"",
-            "in 100800 readings",
+            "in 100,800 readings",
         ],
     );
 }

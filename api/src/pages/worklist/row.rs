@@ -68,7 +68,8 @@ impl Row {
         now: DateTime<Utc>,
     ) -> Row {
         let status = episode.status;
-        let is_worse = (episode.worst.at, episode.worst.value) != (episode.latest.at, episode.latest.value);
+        let is_worse =
+            (episode.worst.metric, episode.worst.value) != (episode.latest.metric, episode.latest.value);
         let (holder, tags) = (holder(&episode, reader), tags(&episode, now));
         let (since, latest, worst) = (episode.onset.at, episode.latest, episode.worst);
         let alert = Alert::from(episode);

@@ -72,6 +72,20 @@ function told(read: Read, shown: Shown | Shown[]): string {
   return [row.label, ...values.filter((text) => !text.endsWith('–'))].join('\n');
 }
 
+// An axis that holds all of these values and begins and ends at one of its marks, about five of which are drawn.
+function scale(values: number[]): { min: number; max: number; interval: number } {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const rough = (most - least || Math.abs(most) || 1) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const interval = power * ([1, 2, 3, 5].find((step) => step * power >= rough) ?? 10);
+  return { min: Math.floor(least / interval) * interval, max: Math.ceil(most / interval) * interval, interval };
+}
+
+// Days with their month: a number alone could be anything.
+const TIMES = {
+  year: '{d} {MMM} {yyyy}', month: '{d} {MMM}', day: '{d} {MMM}', hour: '{HH}:{mm}', minute: '{HH}:{mm}', second: '{HH}:{mm}:{ss}',
+};
+
 export function option(read: Read): EChartsCoreOption {
   const colours = palette();
   const byTime = read.rows.every((row) => row.at !== null);
@@ -125,7 +139,9 @@ export function option(read: Read): EChartsCoreOption {
   });
   const values = { color: colours.text };
   const axis = { axisLabel: values, axisLine: { lineStyle: { color: colours.text } }, nameTextStyle: values };
-  const [least, most] = read.atLeast ?? [Infinity, -Infinity];
+  const shown = read.series.flatMap(({ shape }, index) =>
+    shape === 'bars' && !barsAlone ? [] : read.rows.flatMap((row) => row.values[index] ?? []));
+  const onAxis = [...shown, ...(read.atLeast ?? []), ...(barsAlone ? [0] : [])];
   const left = {
     ...axis,
     type: 'value',
@@ -133,9 +149,7 @@ export function option(read: Read): EChartsCoreOption {
     name: legend.length > 1 ? undefined : read.series.find((series) => barsAlone || series.shape !== 'bars')?.unit,
     nameTextStyle: { ...values, align: 'left' },
     splitLine: { lineStyle: { color: colours.grid } },
-    scale: true,
-    min: (extent: { min: number }) => Math.floor(Math.min(extent.min, least)),
-    max: (extent: { max: number }) => Math.ceil(Math.max(extent.max, most)),
+    ...(onAxis.length > 0 ? scale(onAxis) : {}),
   };
   const bars = read.series.find((series) => series.shape === 'bars');
   const twoAxes = bars !== undefined && !barsAlone;
@@ -148,7 +162,7 @@ export function option(read: Read): EChartsCoreOption {
     // Without markup: nothing of it needs styles within the page.
     tooltip: { trigger: 'axis', renderMode: 'richText', confine: true, formatter: (shown: Shown | Shown[]) => told(read, shown) },
     xAxis: byTime
-      ? { ...axis, type: 'time', splitLine: { show: false } }
+      ? { ...axis, type: 'time', splitLine: { show: false }, axisLabel: { ...values, formatter: TIMES, hideOverlap: true } }
       : { ...axis, type: 'category', boundaryGap: barsAlone, data: read.rows.map((row) => row.label) },
     yAxis: [left, right],
     series: drawn,
