@@ -19,8 +19,8 @@ use homeward_record::{Clock, PatientId};
 use homeward_simulators::fleet::{self, FleetConfig, FleetReport};
 use homeward_simulators::physiology::DeviceKind;
 use homeward_simulators::{Broker, Progress, Protocol, live_plan};
-use homeward_store::PgPool;
 use homeward_store::admin::add_token;
+use homeward_store::PgPool;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ use crate::telemetry;
 
 use cohort::Cohort;
 use folder::Folder;
-use people::Person;
+use people::User;
 use progress::{Bar, grouped, rate};
 use review::{Period, delay_text};
 
@@ -43,6 +43,9 @@ use review::{Period, delay_text};
 /// devices, is what still has to be stored when the demo is stopped: a second or two of work.
 const READINGS_A_MESSAGE: usize = 100;
 const WINDOW: u16 = 2;
+
+/// How long the patients have been enrolled: longer than any past that devices bring.
+const ENROLLED_SINCE: TimeDelta = TimeDelta::days(366);
 
 /// How long the devices wait for their last acknowledgements when the demo stops.
 const FLEET_DRAIN: Duration = Duration::from_secs(1);
@@ -292,7 +295,7 @@ async fn enrolled(settings: &Settings, options: &Options, pool: &PgPool) -> Resu
         return Ok(cohort);
     }
     let (now, begun) = (Clock::System.now(), Instant::now());
-    let since = now - settings.retention();
+    let since = now - ENROLLED_SINCE;
     let patients = usize::from(options.patients);
     let cohort = Cohort::enrol(pool, patients, since, now, &settings.data_dir).await?;
     announce(&format!(
@@ -383,7 +386,7 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Where to look.
-fn guide(http: SocketAddr, people: &[Person], token: &str, cohort: &Cohort) -> String {
+fn guide(http: SocketAddr, people: &[User], token: &str, cohort: &Cohort) -> String {
     let patient_with = |kinds: &[DeviceKind]| {
         let with = |kind| {
             cohort
@@ -408,8 +411,8 @@ fn guide(http: SocketAddr, people: &[Person], token: &str, cohort: &Cohort) -> S
             ));
         }
     }
-    let sign_in = |person: &Person| {
-        let Person {
+    let sign_in = |person: &User| {
+        let User {
             sign_in_name,
             password,
             role,

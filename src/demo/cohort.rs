@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use homeward_alerts::Programme;
+use homeward_alerts::plans::copy_programme;
 use homeward_record::{NhsNumber, PatientId};
 use homeward_simulators::enrolment::{self, Enrolment, Secret};
 use homeward_simulators::physiology::DeviceKind;
@@ -15,7 +16,8 @@ use homeward_simulators::profile;
 use homeward_store::PgPool;
 use homeward_store::admin::{NewDevice, NewPatient, add_devices, add_patients};
 
-use crate::admin::{enrol, random_secret};
+use super::people::LEAD;
+use crate::admin::random_secret;
 
 /// The first nine digits of the first NHS number: numbers that begin with 999 belong to nobody.
 const FIRST_STEM: u32 = 999_000_000;
@@ -153,7 +155,7 @@ async fn enrol_chunk(
         let with = |number: usize| profile(number).programmes.contains(&programme.name.as_str());
         let enrolled = people.iter().zip(&ids).filter(|((number, _), _)| with(*number));
         let enrolled: Vec<PatientId> = enrolled.map(|(_, id)| *id).collect();
-        enrol(&mut transaction, &enrolled, programme, since).await?;
+        copy_programme(&mut transaction, &enrolled, programme, (LEAD, "Enrolment"), since).await?;
     }
 
     let mut secrets = Vec::new();

@@ -65,6 +65,17 @@ pub async fn run_once(pool: &PgPool, now: DateTime<Utc>) -> Result<Progress, Err
     Ok(progress)
 }
 
+/// How many hours of series wait to be computed anew, since readings came late or were corrected: at most so many.
+pub async fn late_hours(connection: &mut PgConnection, most: i64) -> Result<i64, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM rollup_dirty LIMIT $1) AS late"#,
+        most
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| Error::new("count the hours to compute anew", source))
+}
+
 /// Moves the mark forward. Waits for the writers at work, and lets no other begin meanwhile.
 async fn advance(pool: &PgPool, mark: DateTime<Utc>) -> Result<(), Error> {
     let failed = |source| Error::new("advance the rollup mark", source);

@@ -15,6 +15,7 @@ use homeward_alerts::summary::practice::goals;
 use homeward_record::{Metric, PatientId};
 use homeward_store::patients::{Person, PersonFilter, find_people};
 use homeward_store::practice::{Standing, last_measured};
+use homeward_store::rollup::late_hours;
 use serde::Deserialize;
 use sqlx::PgConnection;
 use utoipa::IntoParams;
@@ -30,6 +31,9 @@ use crate::routes::App;
 
 /// How many patients a page of the list has.
 const PER_PAGE: usize = 50;
+
+/// So many hours of series with readings that came late, or more, are more than devices catch up with day by day.
+const MANY_LATE: i64 = 5_000;
 
 const STANDINGS: [(&str, Which); 4] = [
     ("out_of_target", Which::OutOfTarget),
@@ -100,6 +104,8 @@ struct Practice {
     who: Option<Who>,
     programmes: Vec<OfProgramme>,
     rolled_up_until: Moment,
+    /// Whether so many readings came late that patients can stand wrong until all are counted.
+    counting_late: bool,
     list: Option<List>,
 }
 
@@ -207,6 +213,7 @@ pub(crate) async fn get(
         who: Who::of(&exchange),
         programmes,
         rolled_up_until: Moment::new(rolled_up_until),
+        counting_late: late_hours(&mut *app.connection().await?, MANY_LATE).await? == MANY_LATE,
         list,
     };
     Ok(page(StatusCode::OK, &template))
