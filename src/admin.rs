@@ -38,7 +38,7 @@ use rejected::RejectedCommand;
 use research::ResearchCommand;
 use token::TokenCommand;
 
-pub(crate) use patient::{enrol, programme};
+pub(crate) use patient::programme;
 
 /// Who changes care plans, as the record names them.
 const AUTHOR: &str = "homeward command line";

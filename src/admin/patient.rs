@@ -77,7 +77,7 @@ pub(super) async fn run(
 }
 
 /// Puts a programme's rules into the care plans of patients.
-pub(crate) async fn enrol(
+async fn enrol(
     connection: &mut PgConnection,
     patients: &[PatientId],
     programme: &Programme,
