@@ -44,7 +44,7 @@ const COPY_ROWS: u64 = 1_000_000;
 /// Connections that publish ten readings a message.
 const BULK_CONNECTIONS: usize = 200;
 /// How often that is measured, with rules and without.
-const ROUNDS: u8 = 4;
+const ROUNDS: u8 = 2;
 /// Connections that publish one reading a message.
 const SINGLE_CONNECTIONS: usize = 1_000;
 /// Messages that a device has unacknowledged, as common clients have by default or more.

@@ -55,8 +55,9 @@ maintenance_work_mem = 128MB
 
 # Readings arrive in the order of time but are keyed by patient, so that inserts touch pages everywhere
 # and the first touch after a checkpoint writes the whole page to the log: make checkpoints rare and
-# the pages small. The price is that a start after a crash may have this much log to replay.
-wal_compression = on
+# the pages small. The price is that a start after a crash may have this much log to replay. The default way to make them
+# small took 9 % of the processors while readings were judged by nine rules.
+wal_compression = lz4
 checkpoint_timeout = 15min
 max_wal_size = 2GB
 min_wal_size = 256MB
