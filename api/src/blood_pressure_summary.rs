@@ -18,13 +18,13 @@ use homeward_alerts::summary::blood_pressure::{
 };
 use homeward_record::{Metric, PatientId};
 use homeward_store::summary::born;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::{Instant, Path, Query, Window, parsed, zone};
+use crate::request::{Path, Query, Window, window_parameters, zone};
 use crate::series::{observations, readings_of_window, require_patient, unknown};
 
 /// Four courses, one after the other.
@@ -35,19 +35,7 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 
 const METRICS: [Metric; 3] = [Metric::Systolic, Metric::Diastolic, Metric::IrregularPulse];
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    from: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    to: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    zone: Option<String>,
-}
+window_parameters!(zone: String);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {

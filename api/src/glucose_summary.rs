@@ -15,13 +15,13 @@ use homeward_alerts::{Condition, Definition, Programme, Share, TimeInRange, Zone
 use homeward_record::{Metric, PatientId};
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::trends::{TrendPoint, raw_points};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::{Instant, Path, Query, Window, parsed, zone};
+use crate::request::{Path, Query, Window, window_parameters, zone};
 use crate::series::{MOST_READINGS, refuse_more, require_patient};
 
 /// Over how long the consensus reports.
@@ -33,23 +33,7 @@ const ADULTS: &str = "diabetes-type-1";
 /// The longest time: 26,000 readings of a sensor that measures every five minutes.
 const LONGEST: TimeDelta = TimeDelta::days(90);
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    from: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    to: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    interval: Option<u16>,
-    #[serde(default, deserialize_with = "parsed")]
-    zone: Option<String>,
-    #[serde(default, deserialize_with = "parsed")]
-    programme: Option<String>,
-}
+window_parameters!(interval: u16, zone: String, programme: String);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {

@@ -20,13 +20,13 @@ use homeward_alerts::{Condition, Definition, Observation, Scale};
 use homeward_record::PatientId;
 use homeward_store::plans::{PlanVersion, load_versions};
 use homeward_store::summary::born;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::{Instant, Path, Query, Window, parsed};
+use crate::request::{Path, Query, Window, window_parameters};
 use crate::series::{observations, readings_of_window, require_patient, unknown};
 
 const USUAL: TimeDelta = TimeDelta::days(1);
@@ -37,17 +37,7 @@ pub(crate) const LONGEST: TimeDelta = TimeDelta::days(31);
 /// The programme whose patients are pregnant.
 const PREGNANCY: &str = "diabetes-pregnancy";
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    from: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    to: Option<Instant>,
-}
+window_parameters!();
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {

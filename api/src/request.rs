@@ -304,6 +304,29 @@ impl Window {
     }
 }
 
+/// Makes a struct `Parameters` of a query for a window of time: `from`, `to`, and the others that are named, each of
+/// which may be left out.
+macro_rules! window_parameters {
+    ($($name:ident: $kind:ident),*) => {
+        #[derive(serde::Deserialize, utoipa::IntoParams)]
+        #[into_params(parameter_in = Query)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Parameters {
+            #[serde(default, deserialize_with = "crate::request::parsed")]
+            #[param(inline)]
+            from: Option<crate::request::Instant>,
+            #[serde(default, deserialize_with = "crate::request::parsed")]
+            #[param(inline)]
+            to: Option<crate::request::Instant>,
+            $(
+                #[serde(default, deserialize_with = "crate::request::parsed")]
+                $name: Option<$kind>,
+            )*
+        }
+    };
+}
+pub(crate) use window_parameters;
+
 /// The time zone of a patient's days by its IANA name; without a name, where patients live.
 pub(crate) fn zone(name: Option<&str>) -> Result<Zone, ApiError> {
     let Some(name) = name else {

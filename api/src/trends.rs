@@ -8,13 +8,13 @@ use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
 use homeward_store::trends::{Bucket, TrendPoint, at_least, raw_points, trend};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::request::{Instant, Path, Query, Window, choose, parsed};
+use crate::request::{Path, Query, Window, choose, window_parameters};
 use crate::series::{TYPES, require_patient};
 
 /// The most points of one series in an answer. Each is about a hundred bytes of JSON, and no chart shows as
@@ -40,19 +40,7 @@ enum Resolution {
     Auto,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Parameters {
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    from: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(inline)]
-    to: Option<Instant>,
-    #[serde(default, deserialize_with = "parsed")]
-    bucket: Option<String>,
-}
+window_parameters!(bucket: String);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Trend {
