@@ -2,6 +2,7 @@
 
 pub mod blood_pressure;
 mod glucose;
+mod glucose_active;
 pub mod glucose_targets;
 pub mod news2;
 pub mod practice;

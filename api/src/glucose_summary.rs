@@ -1,11 +1,15 @@
 //! `GET /api/v1/patients/{patient}/glucose-summary`: the figures of an ambulatory glucose profile.
 //!
 //! Parameters: `from` and `to` (RFC 3339; the last 14 days, at most 90), `interval` (minutes between two readings of
-//! the sensor, 5 by default) and `zone` (the patient's time zone by its IANA name, `Europe/London` by default).
+//! the sensor) and `zone` (the patient's time zone by its IANA name, `Europe/London` by default).
 //! Readings marked as entered in error do not count. `targets` are those of the rule of time in range in the patient's
 //! plan, as it is at the end of the window; without one, those of adults with diabetes; or those of the `programme` that
-//! is named (such as `diabetes-older` or `diabetes-pregnancy`). What they aim at is `in_range`, and what is below it low. With fewer than 70 % of the readings that the sensor should have
-//! sent in the time, `sufficient` is false: the figures are told, and do not speak for the time.
+//! is named (such as `diabetes-older` or `diabetes-pregnancy`). What they aim at is `in_range`, and what is below it low.
+//!
+//! A sensor that measures every minute, every 5 minutes or, as FreeStyle Libre stores it, every 15 is told by its readings:
+//! `interval_minutes` has the usual distance between them, and more than one where another sensor took its place. A reading
+//! speaks for the time until the next, or where that is missing, for an interval. With less than 70 % of the time,
+//! `sufficient` is false: the figures are told, and do not speak for the time.
 
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +18,7 @@ use homeward_alerts::summary::{ADULT_RANGE, GlucoseSummary, Sample, summarise_gl
 use homeward_alerts::{Condition, Definition, Programme, Share, TimeInRange, Zone};
 use homeward_record::{Metric, PatientId};
 use homeward_store::plans::{PlanVersion, load_versions};
-use homeward_store::trends::{TrendPoint, raw_points};
+use homeward_store::summary::WindowReading;
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -22,7 +26,7 @@ use utoipa::ToSchema;
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query, Window, window_parameters, zone};
-use crate::series::{MOST_READINGS, refuse_more, require_patient};
+use crate::series::{readings_of_window, require_patient};
 
 /// Over how long the consensus reports.
 const USUAL: TimeDelta = TimeDelta::days(14);
@@ -80,8 +84,7 @@ pub(crate) async fn get(
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Summary>, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let interval = parameters.interval.unwrap_or(5);
-    if interval == 0 {
+    if parameters.interval == Some(0) {
         return Err(ApiError::parameter(
             "interval",
             "a sensor measures every minute at most",
@@ -94,7 +97,7 @@ pub(crate) async fn get(
     let named = named.transpose()?;
     let zone = zone(parameters.zone.as_deref())?;
     let window = Window::of_summary(parameters.from, parameters.to, exchange.now(), (USUAL, LONGEST))?;
-    let interval = TimeDelta::minutes(interval.into());
+    let interval = parameters.interval.map(u32::from);
 
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
@@ -106,8 +109,7 @@ pub(crate) async fn get(
     Ok(Json(summary))
 }
 
-/// The summary of a patient's last two weeks, of a sensor that measures every five minutes and by the patient's plan;
-/// and the samples that it is made of.
+/// The summary of a patient's last two weeks by the patient's plan, and the samples that it is made of.
 pub(crate) async fn of_last_days(
     connection: &mut PgConnection,
     patient: PatientId,
@@ -115,7 +117,7 @@ pub(crate) async fn of_last_days(
     now: DateTime<Utc>,
 ) -> Result<(Summary, Vec<Sample>), ApiError> {
     let window = Window::of_summary(None, None, now, (USUAL, LONGEST))?;
-    let how = (TimeDelta::minutes(5), zone(None)?, Aims::of(plan, window.to));
+    let how = (None, zone(None)?, Aims::of(plan, window.to));
     summarise(connection, patient, window, how).await
 }
 
@@ -123,18 +125,18 @@ async fn summarise(
     connection: &mut PgConnection,
     patient: PatientId,
     window: Window,
-    (interval, zone, aims): (TimeDelta, Zone, Aims),
+    (interval, zone, aims): (Option<u32>, Zone, Aims),
 ) -> Result<(Summary, Vec<Sample>), ApiError> {
-    let bounds = (window.from, window.to);
-    let points = raw_points(connection, patient, Metric::Glucose, bounds, MOST_READINGS + 1).await?;
-    refuse_more(points.len())?;
-    let sample = |point: TrendPoint| Sample {
-        at: point.at,
-        value: point.mean,
+    let readings = readings_of_window(connection, patient, &[Metric::Glucose], window).await?;
+    let sample = |reading: &WindowReading| Sample {
+        at: reading.at,
+        device: reading.device,
+        value: reading.value,
     };
-    let samples: Vec<Sample> = points.into_iter().map(sample).collect();
-    let length = window.to - window.from;
-    let figures = summarise_glucose(&samples, length, interval, zone, aim(&aims.rule));
+    let right = readings.iter().filter(|reading| !reading.entered_in_error);
+    let samples: Vec<Sample> = right.map(sample).collect();
+    let bounds = (window.from, window.to);
+    let figures = summarise_glucose(&samples, bounds, interval, zone, aim(&aims.rule));
     let summary = Summary {
         patient,
         from: window.from,
@@ -195,7 +197,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::care_plan::testing::on;
-    use crate::testing::{TestApp, at};
+    use crate::testing::{TestApp, at, now};
 
     #[tokio::test]
     async fn a_summary_is_of_the_readings_of_its_window() {
@@ -220,6 +222,7 @@ mod tests {
             (&summary["active_percent"], &summary["sufficient"]),
             (&json!(100.0), &json!(true))
         );
+        assert_eq!(summary["interval_minutes"], json!([5]));
         let percents: Vec<_> = summary["ranges"]
             .as_array()
             .unwrap()
@@ -232,6 +235,34 @@ mod tests {
         assert_eq!(
             (&summary["active_percent"], &summary["sufficient"]),
             (&json!(20.0), &json!(false))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_sensor_that_measures_every_15_minutes_suffices() {
+        let (app, patient) = on("diabetes-type-1").await;
+        // Two weeks but for every fifth reading.
+        let readings: Vec<_> = (1..=14 * 24 * 4)
+            .filter(|n| n % 5 != 0)
+            .map(|n| (Metric::Glucose, now() - TimeDelta::minutes(15 * n), 7.0))
+            .collect();
+        app.store(patient, DeviceId(10_001), &readings).await;
+        let path = format!("/api/v1/patients/{patient}/glucose-summary");
+        let summary = app.get(&path).await.json();
+        let active = summary["active_percent"].as_f64().unwrap();
+        assert!((active - 80.0).abs() < 0.1, "{active}");
+        assert_eq!(
+            (
+                &summary["interval_minutes"],
+                &summary["sufficient"],
+                &summary["targets"]["met"]
+            ),
+            (&json!([15]), &json!(true), &json!(true))
+        );
+        let page = app.get(&format!("/patients/{patient}")).await.body;
+        assert!(
+            page.contains("(80 % of the time, one every 15 minutes)"),
+            "{page}"
         );
     }
 

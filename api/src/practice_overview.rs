@@ -9,8 +9,8 @@
 //!   of each patient's own plan, which a clinician may have adjusted.
 //! - `in_target` have none.
 //! - `not_enough_data` have too few readings to tell, or no such rule. What is enough is said by the rules of the
-//!   programme: readings on 4 of the last 7 days, 70 % of what a sensor sends in 14, all seven parameters in the last 24
-//!   hours, weights on 2 of the last 8 days. Days are those of UTC that are over; readings count once they are rolled
+//!   programme: readings on 4 of the last 7 days, 70 % of what a sensor sends in 14 (one every 5 minutes, or what the
+//!   patient's own plan says), all seven parameters in the last 24 hours, weights on 2 of the last 8 days. Days are those of UTC that are over; readings count once they are rolled
 //!   up, which they are until `rolled_up_until`.
 //!
 //! These three make up `patients`. Apart from that, `overdue` have no reading of the programme's main metric within the
@@ -125,6 +125,10 @@ fn stored(goal: &Goal) -> ProgrammeGoal<'_> {
         days: goal.enough.days,
         least_days: goal.enough.least_days,
         least_readings: i64::try_from(goal.enough.least_readings).unwrap_or(i64::MAX),
+        interval_seconds: goal
+            .enough
+            .interval_seconds
+            .and_then(|seconds| i32::try_from(seconds).ok()),
         expected: goal.expected,
     }
 }
@@ -194,6 +198,20 @@ mod tests {
             let patient = enrol(&app, "diabetes-type-1").await;
             measure(&app, patient, &[Metric::Glucose], every, 16, 2).await;
         }
+        // One that sends every 15 minutes is enough where the plan says so.
+        for says_so in [true, false] {
+            let patient = enrol(&app, "diabetes-type-2").await;
+            measure(&app, patient, &[Metric::Glucose], 15, 16, 2).await;
+            sqlx::query(
+                "UPDATE care_plan_rule SET definition = jsonb_set(definition, '{condition,interval_seconds}', '900')
+                 WHERE patient_id = $1 AND definition #>> '{condition,kind}' = 'time_in_range' AND $2",
+            )
+            .bind(patient.0)
+            .bind(says_so)
+            .execute(app.pool())
+            .await
+            .unwrap();
+        }
         let ward = enrol(&app, "virtual-ward").await;
         let seven = homeward_alerts::summary::news2::METRICS;
         measure(&app, ward, &seven, 6 * 60, 2, 5).await;
@@ -206,6 +224,7 @@ mod tests {
             overview(&app, "").await,
             [
                 json!(["diabetes-type-1", 2, 1, 0, 1, 0, 0]),
+                json!(["diabetes-type-2", 2, 1, 0, 1, 0, 0]),
                 json!(["heart-failure", 1, 0, 0, 1, 1, 0]),
                 json!(["virtual-ward", 2, 0, 1, 1, 1, 1]),
             ]

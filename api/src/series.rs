@@ -47,7 +47,7 @@ pub(crate) fn unknown(patient: PatientId) -> ApiError {
 
 /// The most readings that one summary is made of: more than a minute's sensor measures in 90 days. Each takes some
 /// fifty bytes of memory meanwhile.
-pub(crate) const MOST_READINGS: i64 = 200_000;
+const MOST_READINGS: i64 = 200_000;
 
 /// The readings of a window that a summary is made of, by time, metric and device, also those that are entered in
 /// error.
@@ -59,17 +59,11 @@ pub(crate) async fn readings_of_window(
 ) -> Result<Vec<WindowReading>, ApiError> {
     let bounds = (window.from, window.to);
     let readings = load_window(connection, patient, metrics, bounds, MOST_READINGS + 1).await?;
-    refuse_more(readings.len())?;
-    Ok(readings)
-}
-
-/// Refuses a summary of more than [`MOST_READINGS`].
-pub(crate) fn refuse_more(readings: usize) -> Result<(), ApiError> {
-    if i64::try_from(readings).is_ok_and(|n| n > MOST_READINGS) {
+    if i64::try_from(readings.len()).is_ok_and(|n| n > MOST_READINGS) {
         let detail = format!("the window has more than {MOST_READINGS} readings: ask for a shorter one");
         return Err(ApiError::parameter("from", detail));
     }
-    Ok(())
+    Ok(readings)
 }
 
 /// How far back the latest readings are looked for: what is older says little of today.

@@ -21,8 +21,11 @@ pub struct ProgrammeGoal<'a> {
     pub days: u32,
     /// readings on so many days,
     pub least_days: u32,
-    /// and so many readings.
+    /// and so many readings:
     pub least_readings: i64,
+    /// of a sensor that sends one every so many seconds. Of one that by the patient's own plan sends fewer, there have to be
+    /// as many fewer.
+    pub interval_seconds: Option<i32>,
     /// The rule of silence that knows how often the programme's main metric is expected, and that metric.
     pub expected: Option<(&'a str, Metric)>,
 }
@@ -65,8 +68,8 @@ pub async fn standings(
     let rows = sqlx::query!(
         r#"
         WITH goal AS MATERIALIZED (
-            SELECT * FROM UNNEST($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::smallint[])
-                AS goal (programme, days, least_days, least_readings, expected_code, expected_metric)
+            SELECT * FROM UNNEST($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::smallint[], $16::int[])
+                AS goal (programme, days, least_days, least_readings, expected_code, expected_metric, interval_seconds)
         ), target AS MATERIALIZED (
             SELECT * FROM UNNEST($7::text[], $8::text[]) AS target (programme, code)
         ), needed AS MATERIALIZED (
@@ -87,8 +90,13 @@ pub async fn standings(
             out_of_target AS "out_of_target!", overdue AS "overdue!", episodes AS "open_alerts!"
         FROM cohort JOIN goal USING (programme)
         CROSS JOIN LATERAL (
-            SELECT COALESCE(bool_and(stored.days >= goal.least_days AND stored.n >= goal.least_readings), false)
-                AS enough
+            SELECT COALESCE(bool_and(stored.days >= goal.least_days AND (stored.n >= goal.least_readings
+                OR COALESCE(stored.n >= goal.least_readings::float8 * goal.interval_seconds / (
+                    SELECT max((rule.definition #>> '{condition,interval_seconds}')::float8)
+                    FROM care_plan_rule AS rule JOIN target USING (programme, code)
+                    WHERE rule.patient_id = cohort.patient_id AND rule.programme = goal.programme
+                        AND rule.valid_from <= $11 AND (rule.valid_until IS NULL OR rule.valid_until > $11)
+                ), false))), false) AS enough
             FROM needed CROSS JOIN LATERAL (
                 SELECT count(DISTINCT part.day) AS days, COALESCE(sum(part.n), 0) AS n FROM (
                     SELECT bucket AS day, n FROM reading_daily
@@ -148,7 +156,8 @@ pub async fn standings(
         organisation,
         today,
         rolled_up_until,
-        &patients.iter().map(|patient| patient.0).collect::<Vec<_>>()
+        &patients.iter().map(|patient| patient.0).collect::<Vec<_>>(),
+        &columns.intervals as &[Option<i32>]
     )
     .fetch_all(connection)
     .await
@@ -196,6 +205,7 @@ struct Columns {
     days: Vec<i32>,
     least_days: Vec<i32>,
     least_readings: Vec<i64>,
+    intervals: Vec<Option<i32>>,
     expected_codes: Vec<Option<String>>,
     expected_metrics: Vec<Option<i16>>,
     target_programmes: Vec<String>,
@@ -214,6 +224,7 @@ impl Columns {
             columns.days.push(days(goal.days));
             columns.least_days.push(days(goal.least_days));
             columns.least_readings.push(goal.least_readings);
+            columns.intervals.push(goal.interval_seconds);
             columns
                 .expected_codes
                 .push(goal.expected.map(|(code, _)| code.to_owned()));

@@ -1,14 +1,15 @@
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
-use homeward_record::Metric;
 use homeward_record::unit::MG_PER_DL_PER_MMOL_PER_L;
+use homeward_record::{DeviceId, Metric};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::glucose_active::active;
 use crate::Zone;
 use crate::limit::comparable;
 
-/// Of the readings that a sensor should have sent, how many there must be for the figures to speak for the time.
-/// Source: International Consensus on Time in Range, 2019.
+/// For how much of a time there must be readings of a sensor for the figures to speak for it. Source: International
+/// Consensus on Time in Range, 2019.
 pub const SUFFICIENT_PERCENT: f64 = 70.0;
 
 /// The ends of the range that is aimed at, in mmol/L and both included, for adults. Source: International Consensus on
@@ -37,6 +38,8 @@ const PROFILE_MINUTES: u32 = 30;
 pub struct Sample {
     /// When it was measured.
     pub at: DateTime<Utc>,
+    /// What measured it.
+    pub device: DeviceId,
     /// In mmol/L.
     pub value: f64,
 }
@@ -46,8 +49,12 @@ pub struct Sample {
 pub struct GlucoseSummary {
     /// How many readings it is made of.
     pub readings: usize,
-    /// Of the readings that the sensor should have sent in the time, how many there are, in percent; at most 100.
+    /// For how much of the time there are readings, in percent: each speaks until the next, or where one is missing, for
+    /// the sensor's interval.
     pub active_percent: f64,
+    /// How many minutes there are between two readings, as the readings show. More than one number: a sensor took the
+    /// place of another. None: they are no sensor's.
+    pub interval_minutes: Vec<u32>,
     /// Whether those are [`SUFFICIENT_PERCENT`] at least.
     pub sufficient: bool,
     /// The mean, in mmol/L. This and the next four are missing where there is nothing to compute them from.
@@ -111,12 +118,13 @@ pub struct Hypo {
     pub level: u8,
 }
 
-/// Sums up the samples of a window, which are sorted by time, of a sensor that measures every `interval`, where glucose
-/// between `aim.0` and `aim.1` mmol/L is aimed at: [`ADULT_RANGE`], or in pregnancy another.
+/// Sums up the samples of a window, which are sorted by time, where glucose between `aim.0` and `aim.1` mmol/L is aimed
+/// at: [`ADULT_RANGE`], or in pregnancy another. How often the sensor measures is read off them, where it is not named in
+/// `interval_minutes`.
 pub fn summarise_glucose(
     samples: &[Sample],
-    window: TimeDelta,
-    interval: TimeDelta,
+    window: (DateTime<Utc>, DateTime<Utc>),
+    interval_minutes: Option<u32>,
     zone: Zone,
     aim: (f64, f64),
 ) -> GlucoseSummary {
@@ -125,8 +133,8 @@ pub fn summarise_glucose(
         comparable(Metric::Glucose, aim.1),
     );
     let n = samples.len() as f64;
-    let expected = window.as_seconds_f64() / interval.as_seconds_f64();
-    let active_percent = (100.0 * n / expected).min(100.0);
+    let active = active(samples, interval_minutes, window);
+    let active_percent = 100.0 * active.time.as_seconds_f64() / (window.1 - window.0).as_seconds_f64();
     let mean = (!samples.is_empty()).then(|| samples.iter().map(|sample| sample.value).sum::<f64>() / n);
     let standard_deviation = mean.filter(|_| samples.len() > 1).map(|mean| {
         let squares: f64 = samples.iter().map(|sample| (sample.value - mean).powi(2)).sum();
@@ -135,6 +143,7 @@ pub fn summarise_glucose(
     GlucoseSummary {
         readings: samples.len(),
         active_percent,
+        interval_minutes: active.interval_minutes,
         sufficient: active_percent >= SUFFICIENT_PERCENT,
         mean,
         standard_deviation,
@@ -277,7 +286,7 @@ fn hypos(samples: &[Sample], low: f64) -> Vec<Hypo> {
 mod tests {
     use super::*;
 
-    const INTERVAL: TimeDelta = TimeDelta::minutes(5);
+    const DEVICE: DeviceId = DeviceId(1);
 
     fn london() -> Zone {
         Zone::named("Europe/London").unwrap()
@@ -292,6 +301,7 @@ mod tests {
         samples
             .map(|(index, value)| Sample {
                 at: at(5 * index),
+                device: DEVICE,
                 value: *value,
             })
             .collect()
@@ -299,7 +309,8 @@ mod tests {
 
     #[test]
     fn nothing_measured_gives_no_figures() {
-        let summary = summarise_glucose(&[], TimeDelta::days(14), INTERVAL, london(), ADULT_RANGE);
+        let window = (at(0), at(14 * 24 * 60));
+        let summary = summarise_glucose(&[], window, None, london(), ADULT_RANGE);
         assert_eq!(
             (summary.mean, summary.cv_percent, summary.gmi_percent),
             (None, None, None)
@@ -308,9 +319,10 @@ mod tests {
         assert!(summary.ranges.iter().all(|range| range.percent == 0.0));
         let one = [Sample {
             at: at(0),
+            device: DEVICE,
             value: 6.0,
         }];
-        let summary = summarise_glucose(&one, TimeDelta::days(14), INTERVAL, london(), ADULT_RANGE);
+        let summary = summarise_glucose(&one, window, None, london(), ADULT_RANGE);
         assert_eq!((summary.mean, summary.cv_percent), (Some(6.0), None));
     }
 
@@ -320,15 +332,18 @@ mod tests {
         let values = [150.0, 158.0].map(|mg| mg / MG_PER_DL_PER_MMOL_PER_L);
         let summary = summarise_glucose(
             &every_five_minutes(&values),
-            TimeDelta::minutes(10),
-            INTERVAL,
+            (at(0), at(10)),
+            None,
             london(),
             ADULT_RANGE,
         );
         assert!((summary.gmi_percent.unwrap() - (3.31 + 0.02392 * 154.0)).abs() < 1e-9);
         assert!((summary.gmi_mmol_per_mol.unwrap() - (12.71 + 4.70587 * 154.0 / 18.0182)).abs() < 1e-9);
         assert!((summary.cv_percent.unwrap() - 100.0 * 32.0_f64.sqrt() / 154.0).abs() < 1e-9);
-        assert_eq!(summary.active_percent, 100.0);
+        assert_eq!(
+            (summary.active_percent, &summary.interval_minutes[..]),
+            (100.0, &[5][..])
+        );
     }
 
     #[test]
@@ -336,7 +351,12 @@ mod tests {
         let check = |aim, edges: &[(f64, f64, &str)]| {
             for (mg, mmol, name) in edges {
                 for value in [homeward_record::unit::mg_per_dl_to_mmol_per_l(*mg), *mmol] {
-                    let ranges = ranges(&[Sample { at: at(0), value }], aim);
+                    let sample = Sample {
+                        at: at(0),
+                        device: DEVICE,
+                        value,
+                    };
+                    let ranges = ranges(&[sample], aim);
                     let of: Vec<_> = ranges.iter().filter(|range| range.readings == 1).collect();
                     assert_eq!((of.len(), of[0].name), (1, *name), "{value}");
                 }
@@ -404,6 +424,7 @@ mod tests {
         );
         let gap = [0, 5, 40, 45, 50, 55].map(|minute| Sample {
             at: at(minute),
+            device: DEVICE,
             value: 3.5,
         });
         assert!(hypos(&gap, 63.0).is_empty());

@@ -94,6 +94,7 @@ pub fn judge_targets(rule: &TimeInRange, samples: &[Sample], summary: &GlucoseSu
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta};
+    use homeward_record::DeviceId;
 
     use super::*;
     use crate::summary::summarise_glucose;
@@ -115,13 +116,14 @@ mod tests {
             .zip(values)
             .map(|(index, value)| Sample {
                 at: at(index),
+                device: DeviceId(1),
                 value: *value,
             })
             .collect();
-        let window = at(values.len() * if all { 1 } else { 2 }) - at(0);
+        let window = (at(0), at(values.len() * if all { 1 } else { 2 }));
         let london = Zone::named("Europe/London").unwrap();
         let rule = rule(programme);
-        let summary = summarise_glucose(&samples, window, TimeDelta::minutes(5), london, aim(&rule));
+        let summary = summarise_glucose(&samples, window, None, london, aim(&rule));
         judge_targets(&rule, &samples, &summary)
     }
 

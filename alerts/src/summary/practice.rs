@@ -29,6 +29,8 @@ pub struct Enough {
     pub least_days: u32,
     /// And so many readings.
     pub least_readings: u64,
+    /// Of a sensor that sends one every so many seconds; none: it is not about a sensor.
+    pub interval_seconds: Option<u32>,
 }
 
 /// The goals of all programmes that have one.
@@ -72,12 +74,14 @@ fn enough_for(condition: &Condition) -> Option<Enough> {
             days: rule.days,
             least_days: rule.min_days,
             least_readings: 0,
+            interval_seconds: None,
         },
         Condition::TimeInRange(rule) => Enough {
             metrics: vec![rule.metric],
             days: rule.days,
             least_days: 1,
             least_readings: expected_readings(rule.days, rule.interval_seconds, rule.min_active_percent),
+            interval_seconds: Some(rule.interval_seconds),
         },
         // A set of all seven once a day.
         Condition::News2(_) => Enough {
@@ -85,12 +89,14 @@ fn enough_for(condition: &Condition) -> Option<Enough> {
             days: 1,
             least_days: 1,
             least_readings: 1,
+            interval_seconds: None,
         },
         Condition::Change(rule) => Enough {
             metrics: condition.metrics(),
             days: longest_days(&rule.changes),
             least_days: 2,
             least_readings: 2,
+            interval_seconds: None,
         },
         _ => return None,
     })
@@ -124,6 +130,7 @@ mod tests {
                     days,
                     least_days,
                     least_readings,
+                    ..
                 } = &goal.enough;
                 let metric = goal.expected.map(|(_, metric)| metric.name());
                 let wanted = (metrics.len(), *days, *least_days, *least_readings);

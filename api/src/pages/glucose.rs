@@ -9,7 +9,7 @@ use std::fmt::Write;
 use askama::Template;
 use chrono::{NaiveDate, Timelike};
 use homeward_alerts::summary::glucose_targets::ShareTarget;
-use homeward_alerts::summary::{Hypo, Profile, Sample};
+use homeward_alerts::summary::{Hypo, Profile, SUFFICIENT_PERCENT, Sample};
 use homeward_alerts::{Bound, Percent, Share, count_in_words, metric_in_words};
 use homeward_record::Metric;
 
@@ -108,8 +108,8 @@ impl<'a> GlucoseReport<'a> {
         let aim = summary.targets.aim();
         let caution = (!figures.sufficient).then(|| {
             format!(
-                "There are {:.0} % of the readings that a sensor sends in the time. With fewer than 70 % the figures do \
-                 not speak for all of it.",
+                "There are readings for {:.0} % of the time. With less than {SUFFICIENT_PERCENT:.0} % the figures do not \
+                 speak for all of it.",
                 figures.active_percent
             )
         });
@@ -138,9 +138,10 @@ fn told(summary: &Summary) -> Vec<(&'static str, String)> {
         (
             "Readings",
             Some(format!(
-                "{} ({:.0} % of what a sensor sends)",
+                "{} ({:.0} % of the time{})",
                 count_in_words(figures.readings as u64),
-                figures.active_percent
+                figures.active_percent,
+                interval_in_words(&figures.interval_minutes)
             )),
         ),
         ("Mean", figures.mean.map(|mean| format!("{mean:.1} mmol/L"))),
@@ -159,6 +160,16 @@ fn told(summary: &Summary) -> Vec<(&'static str, String)> {
     told.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
+}
+
+/// How often the sensors measured.
+fn interval_in_words(minutes: &[u32]) -> String {
+    let minutes: Vec<String> = minutes.iter().map(u32::to_string).collect();
+    match &minutes[..] {
+        [] => String::new(),
+        [one] if one == "1" => ", one every minute".to_owned(),
+        several => format!(", one every {} minutes", several.join(" or ")),
+    }
 }
 
 fn ranges(summary: &Summary) -> Vec<RangeShown> {
@@ -396,6 +407,8 @@ fn unit(length: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use homeward_record::DeviceId;
+
     use super::*;
 
     fn part(minute: u32, median: f64) -> Profile {
@@ -436,9 +449,24 @@ mod tests {
     }
 
     #[test]
+    fn it_is_said_how_often_sensors_measure() {
+        let told = [&[][..], &[1], &[15], &[5, 15]].map(interval_in_words);
+        assert_eq!(
+            told,
+            [
+                "",
+                ", one every minute",
+                ", one every 15 minutes",
+                ", one every 5 or 15 minutes"
+            ]
+        );
+    }
+
+    #[test]
     fn days_are_those_of_the_patient() {
         let sample = |at: &str, value| Sample {
             at: at.parse().unwrap(),
+            device: DeviceId(1),
             value,
         };
         // In the summer midnight is at eleven of UTC.

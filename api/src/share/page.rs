@@ -215,7 +215,7 @@ fn glucose(summary: &glucose_summary::Summary) -> Section {
         rows,
         notes: note_if(
             !figures.sufficient,
-            "There are fewer than 70 % of the readings that a sensor sends: the figures do not speak for all of the time.",
+            "There are readings for less than 70 % of the time: the figures do not speak for all of it.",
         ),
     }
 }

@@ -34,7 +34,7 @@ enum In {
 }
 
 /// The numbers beside limits, in the order in which one reads them.
-const NUMBERS: [(&str, &str, In); 21] = [
+const NUMBERS: [(&str, &str, In); 22] = [
     ("fall_per_minute", "Falls each minute by", In::Metric),
     ("rise_per_minute", "Rises each minute by", In::Metric),
     ("toward", "Towards", In::Metric),
@@ -71,6 +71,7 @@ const NUMBERS: [(&str, &str, In); 21] = [
         "Readings that there must be, of those expected",
         In::Percent,
     ),
+    ("interval_seconds", "The sensor measures every", In::Seconds),
     (
         "clear_after_seconds",
         "Over after so long back in order",
