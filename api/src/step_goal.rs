@@ -3,7 +3,8 @@
 //!
 //! A week is one of the patient's calendar (Europe/London), from Monday on; so are its days. `goal` is null where there is
 //! none. `this_week` has all seven days, those to come with `steps` null; `earlier_weeks` the eight before it, the latest
-//! first, each with the goal at its end. Of several devices that count steps, the one that counted most in a day is told.
+//! first, each with the goal at its end. Of several devices that count steps, the one that counted most in an hour is taken
+//! for it.
 //!
 //! Whoever may see the patient sees the goal; only the patient sets it. A goal is for those who want one: nobody is told
 //! that one was missed.
@@ -31,6 +32,10 @@ use crate::series::require_patient;
 
 /// How many weeks before this one are told.
 const EARLIER_WEEKS: i64 = 8;
+
+/// What pages say of steps.
+pub(crate) const OF_SEVERAL_DEVICES: &str =
+    "Where several devices count steps, the one with the most in an hour is taken.";
 
 /// What a patient wants, and how it goes.
 #[derive(Debug, Serialize, ToSchema)]

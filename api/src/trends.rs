@@ -3,6 +3,9 @@
 //! Parameters: `from` and `to` (RFC 3339; the last 24 hours), `bucket` (`raw`, `5m`, `1h`, `1d` or `auto`,
 //! which is the default). The window is widened to whole buckets, and the answer says to what. Days are
 //! those of UTC. With `raw` each reading is a point, so that two devices that measured at one time give two.
+//!
+//! Steps are counted by several devices at once, as by a telephone and a watch: buckets have those of the device that counted
+//! most in the hour, and the intervals that end in them. `auto` sums them up by hours or days.
 
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -108,7 +111,7 @@ pub(crate) async fn get(
 }
 
 /// The readings themselves where they are few, as they are of a scale or a cuff; else the shortest buckets of
-/// which few enough fit into the window.
+/// which few enough fit into the window. Steps come by the hour, since those of several devices are the same.
 async fn auto(
     connection: &mut PgConnection,
     patient: PatientId,
@@ -116,14 +119,18 @@ async fn auto(
     window: Window,
 ) -> Result<(&'static str, Window, Vec<Series>), ApiError> {
     let counted = at_least(connection, patient, metrics, (window.from, window.to)).await?;
-    if counted.iter().all(|n| *n <= AUTO_POINTS.into())
+    let steps = metrics.contains(&Metric::Steps);
+    if !steps
+        && counted.iter().all(|n| *n <= AUTO_POINTS.into())
         && let Some(series) = raw_series(connection, patient, metrics, window, AUTO_POINTS).await?
     {
         return Ok(("raw", window, series));
     }
     let fits = |bucket: &Bucket| window.to - window.from <= bucket.length() * AUTO_POINTS;
-    let bucket = [Bucket::FiveMinutes, Bucket::Hour]
+    let shorter = [Bucket::FiveMinutes, Bucket::Hour];
+    let bucket = shorter
         .into_iter()
+        .skip(usize::from(steps))
         .find(fits)
         .unwrap_or(Bucket::Day);
     let window = widen(window, bucket)?;
@@ -333,6 +340,57 @@ mod tests {
                 ])
             );
         }
+    }
+
+    #[tokio::test]
+    async fn steps_are_of_the_device_that_counted_most_in_an_hour() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        let walk = async |device, steps: &[(&str, f64)]| {
+            let reading =
+                |&(time, steps): &(&str, f64)| (Metric::Steps, at(&format!("2026-11-22T{time}:00Z")), steps);
+            let readings: Vec<_> = steps.iter().map(reading).collect();
+            app.store(patient, DeviceId(device), &readings).await;
+        };
+        // A watch that counts by the quarter, and a telephone by the hour, which is left at home at ten.
+        let watch = [
+            ("08:15", 500.0),
+            ("08:45", 400.0),
+            ("09:00", 300.0),
+            ("10:30", 700.0),
+        ];
+        walk(1, &watch).await;
+        walk(2, &[("09:00", 1_100.0), ("10:00", 250.0)]).await;
+        let path =
+            "/api/v1/patients/1001/trends/steps?from=2026-11-22T08:00:00Z&to=2026-11-22T11:00:00Z&bucket=";
+        let mut told = Vec::new();
+        for bucket in ["5m", "1h", "1d", "auto"] {
+            let answer = app.get(&format!("{path}{bucket}")).await.json();
+            for point in answer["series"][0]["points"].as_array().unwrap() {
+                let sum = point["mean"].as_f64().unwrap() * point["n"].as_f64().unwrap();
+                told.push(format!(
+                    "{bucket} {} {sum}",
+                    &point["at"].as_str().unwrap()[11..16]
+                ));
+            }
+        }
+        assert_eq!(
+            told,
+            [
+                "5m 08:10 500",
+                "5m 08:40 400",
+                "5m 08:55 300",
+                "5m 09:55 250",
+                "5m 10:25 700",
+                "1h 08:00 1200",
+                "1h 09:00 250",
+                "1h 10:00 700",
+                "1d 00:00 2150",
+                "auto 08:00 1200",
+                "auto 09:00 250",
+                "auto 10:00 700",
+            ]
+        );
     }
 
     #[tokio::test]

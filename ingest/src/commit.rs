@@ -113,12 +113,7 @@ impl Commit {
             .filter(|(_, is_new)| **is_new)
             .map(|(row, _)| row)
             .collect();
-        let behind: Vec<_> = new
-            .iter()
-            .copied()
-            .filter(|row| row.at < self.gate.rollup_mark)
-            .collect();
-        mark_dirty(connection, &behind).await?;
+        mark_dirty(connection, &self.gate, new.iter().copied()).await?;
 
         plans
             .judge(connection, new.into_iter().map(observed), now)

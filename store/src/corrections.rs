@@ -1,10 +1,11 @@
 //! Readings that were entered in error.
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use homeward_record::{DeviceId, Metric, PatientId};
 use sqlx::PgConnection;
 
 use crate::history::ReadingPlace;
+use crate::rollup::hour_of;
 use crate::rules::StoredReading;
 use crate::{Error, Gate};
 
@@ -49,14 +50,12 @@ pub async fn enter_in_error(
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
-    let hour = place.at.duration_trunc(TimeDelta::hours(1)).unwrap_or(place.at);
     sqlx::query!(
         "INSERT INTO rollup_dirty (patient_id, metric, bucket)
-         SELECT $1, $2, $3 FROM gate WHERE $4 < rollup_mark",
+         SELECT $1, $2, $3 FROM gate WHERE $3 < rollup_mark",
         patient.0,
         place.metric.code(),
-        hour,
-        place.at
+        hour_of(place.metric, place.at)
     )
     .execute(&mut *connection)
     .await

@@ -104,15 +104,17 @@ pub async fn used_devices(
     Ok(devices)
 }
 
-/// How many readings there are of each day of UTC, the earliest first; those of the last hours are not counted yet.
+/// About how many readings there are of each day of UTC, the earliest first; those of the last hours are not counted yet,
+/// and of steps, of which rollups hold those of one device, three times as many are taken for all.
 pub async fn readings_of_days(
     connection: &mut PgConnection,
     patient: PatientId,
 ) -> Result<Vec<(NaiveDate, i64)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT bucket AS "bucket!", sum(n)::bigint AS "n!" FROM reading_daily
+        r#"SELECT bucket AS "bucket!", sum(CASE metric WHEN $2 THEN 3 * n ELSE n END)::bigint AS "n!" FROM reading_daily
            WHERE patient_id = $1 GROUP BY bucket ORDER BY bucket"#,
-        patient.0
+        patient.0,
+        Metric::Steps.code()
     )
     .fetch_all(connection)
     .await

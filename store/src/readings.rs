@@ -1,8 +1,9 @@
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use homeward_record::{Context, DeviceId, Metric, PatientId};
 use sqlx::PgConnection;
 
-use crate::Error;
+use crate::rollup::hour_of;
+use crate::{Error, Gate};
 
 /// A reading on its way into the record.
 #[derive(Clone, Debug)]
@@ -76,12 +77,17 @@ pub async fn insert_batch(connection: &mut PgConnection, batch: &mut [BatchRow])
         .collect())
 }
 
-/// Marks the hours of these readings for a new rollup.
-pub async fn mark_dirty(connection: &mut PgConnection, rows: &[&BatchRow]) -> Result<(), Error> {
-    let hour = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at);
+/// Marks the hours of new readings for a new rollup, as far as they are behind the rollup mark that the gate of this
+/// transaction has.
+pub async fn mark_dirty<'a>(
+    connection: &mut PgConnection,
+    gate: &Gate,
+    rows: impl IntoIterator<Item = &'a BatchRow>,
+) -> Result<(), Error> {
     let mut hours: Vec<_> = rows
-        .iter()
-        .map(|row| (row.patient.0, row.metric.code(), hour(row.at)))
+        .into_iter()
+        .map(|row| (row.patient.0, row.metric.code(), hour_of(row.metric, row.at)))
+        .filter(|(.., hour)| *hour < gate.rollup_mark)
         .collect();
     hours.sort_unstable();
     hours.dedup();

@@ -35,8 +35,19 @@ const SETTLING: TimeDelta = TimeDelta::minutes(10);
 /// them, some seconds of work.
 const HOURS_A_TRANSACTION: i64 = 6;
 
-/// How many dirty rows one transaction takes. Each costs one look into the readings' index.
-const DIRTY_A_TRANSACTION: i64 = 2_000;
+/// How many dirty rows one transaction takes. Each stretch of hours of a series costs one look into the readings' index.
+/// When a past is brought in, many rows are of hours that follow each other.
+const DIRTY_A_TRANSACTION: i64 = 20_000;
+
+/// The hour that a reading is counted in. Steps are counted in an interval that ends with the reading: those until ten
+/// o'clock are of the hour before ten. The same is said in SQL, by `counted_earlier_by`.
+pub(crate) fn hour_of(metric: Metric, at: DateTime<Utc>) -> DateTime<Utc> {
+    let counted_at = match metric {
+        Metric::Steps => at - TimeDelta::microseconds(1),
+        _ => at,
+    };
+    Bucket::Hour.floor(counted_at)
+}
 
 /// What [`run_once`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,16 +165,9 @@ async fn insert_hours(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO reading_hourly (patient_id, metric, bucket, n, sum, min, max)
-         SELECT patient.patient_id, series.metric, rollup.*
-         FROM patient
-         CROSS JOIN UNNEST($3::smallint[]) AS series (metric)
-         CROSS JOIN LATERAL (
-             SELECT time_bucket('1 hour', time), count(*), sum(value), min(value), max(value)
-             FROM reading
-             WHERE patient_id = patient.patient_id AND metric = series.metric AND time >= $1 AND time < $2
-                 AND NOT entered_in_error
-             GROUP BY 1
-         ) AS rollup",
+         SELECT patient.patient_id, series.metric, hour.*
+         FROM patient CROSS JOIN UNNEST($3::smallint[]) AS series (metric)
+         CROSS JOIN LATERAL summed_up(patient.patient_id, series.metric, $1, $2, INTERVAL '1 hour') AS hour",
         from,
         until,
         &all_metrics()
@@ -180,16 +184,9 @@ async fn insert_days(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO reading_daily (patient_id, metric, bucket, n, sum, min, max)
-         SELECT patient.patient_id, series.metric, rollup.*
-         FROM patient
-         CROSS JOIN UNNEST($3::smallint[]) AS series (metric)
-         CROSS JOIN LATERAL (
-             SELECT time_bucket('1 day', bucket), sum(n), sum(sum), min(min), max(max)
-             FROM reading_hourly
-             WHERE patient_id = patient.patient_id AND metric = series.metric
-                 AND bucket >= $1 AND bucket < $2
-             GROUP BY 1
-         ) AS rollup",
+         SELECT patient.patient_id, series.metric, day.*
+         FROM patient CROSS JOIN UNNEST($3::smallint[]) AS series (metric)
+         CROSS JOIN LATERAL days_of(patient.patient_id, series.metric, $1, $2) AS day",
         from,
         until,
         &all_metrics()
@@ -203,27 +200,42 @@ fn all_metrics() -> Vec<i16> {
     Metric::ALL.map(Metric::code).to_vec()
 }
 
-/// Hours or days of several series, column by column.
+/// Stretches of time of several series, column by column: each is of hours, or of days, that follow each other.
 #[derive(Default)]
-struct Buckets {
+struct Stretches {
     patients: Vec<i64>,
     metrics: Vec<i16>,
-    starts: Vec<DateTime<Utc>>,
+    begins: Vec<DateTime<Utc>>,
+    ends: Vec<DateTime<Utc>>,
+    /// How many hours or days they are.
+    buckets: u64,
 }
 
-impl FromIterator<(i64, i16, DateTime<Utc>)> for Buckets {
-    /// Sorts, and leaves out what stands there twice.
-    fn from_iter<T: IntoIterator<Item = (i64, i16, DateTime<Utc>)>>(keys: T) -> Buckets {
-        let mut keys: Vec<_> = keys.into_iter().collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut buckets = Buckets::default();
-        for (patient, metric, start) in keys {
-            buckets.patients.push(patient);
-            buckets.metrics.push(metric);
-            buckets.starts.push(start);
+impl Stretches {
+    /// Puts buckets of a length together, which may stand there in any order and more than once.
+    fn of(buckets: impl Iterator<Item = (i64, i16, DateTime<Utc>)>, length: Bucket) -> Stretches {
+        let mut buckets: Vec<_> = buckets.collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        let mut stretches = Stretches {
+            buckets: buckets.len() as u64,
+            ..Stretches::default()
+        };
+        let mut before = None;
+        for (patient, metric, begins) in buckets {
+            let ends = begins + length.length();
+            match stretches.ends.last_mut() {
+                Some(last) if before == Some((patient, metric)) && *last == begins => *last = ends,
+                _ => {
+                    stretches.patients.push(patient);
+                    stretches.metrics.push(metric);
+                    stretches.begins.push(begins);
+                    stretches.ends.push(ends);
+                }
+            }
+            before = Some((patient, metric));
         }
-        buckets
+        stretches
     }
 }
 
@@ -257,84 +269,73 @@ async fn recompute_some(connection: &mut PgConnection) -> Result<Option<u64>, sq
     if dirty.is_empty() {
         return Ok(None);
     }
-    let hours: Buckets = dirty
-        .iter()
-        .map(|row| (row.patient_id, row.metric, row.bucket))
-        .collect();
+    let hours = dirty.iter().map(|row| (row.patient_id, row.metric, row.bucket));
+    let hours = Stretches::of(hours, Bucket::Hour);
     replace_hours(connection, &hours).await?;
 
     let last_day = Bucket::Day.floor(rolled_up_until);
-    let days: Buckets = dirty
+    let days = dirty
         .iter()
         .map(|row| (row.patient_id, row.metric, Bucket::Day.floor(row.bucket)))
-        .filter(|(.., day)| *day < last_day)
-        .collect();
-    replace_days(connection, &days).await?;
-    Ok(Some(hours.starts.len() as u64))
+        .filter(|(.., day)| *day < last_day);
+    replace_days(connection, &Stretches::of(days, Bucket::Day)).await?;
+    Ok(Some(hours.buckets))
 }
 
-async fn replace_hours(connection: &mut PgConnection, hours: &Buckets) -> Result<(), sqlx::Error> {
+async fn replace_hours(connection: &mut PgConnection, hours: &Stretches) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "DELETE FROM reading_hourly
-         USING UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[]) AS hour (patient_id, metric, bucket)
-         WHERE reading_hourly.patient_id = hour.patient_id AND reading_hourly.metric = hour.metric
-             AND reading_hourly.bucket = hour.bucket",
+         USING UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[])
+             AS late (patient_id, metric, begins, ends)
+         WHERE reading_hourly.patient_id = late.patient_id AND reading_hourly.metric = late.metric
+             AND reading_hourly.bucket >= late.begins AND reading_hourly.bucket < late.ends",
         &hours.patients,
         &hours.metrics,
-        &hours.starts
+        &hours.begins,
+        &hours.ends
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "INSERT INTO reading_hourly (patient_id, metric, bucket, n, sum, min, max)
-         SELECT hour.patient_id, hour.metric, hour.bucket, rollup.*
-         FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[]) AS hour (patient_id, metric, bucket)
-         CROSS JOIN LATERAL (
-             SELECT count(*), sum(value), min(value), max(value)
-             FROM reading
-             WHERE patient_id = hour.patient_id AND metric = hour.metric
-                 AND time >= hour.bucket AND time < hour.bucket + INTERVAL '1 hour'
-                 -- Says the same of all, so that most chunks need not be looked at for each.
-                 AND time >= $4 AND time < $5 AND NOT entered_in_error
-             HAVING count(*) > 0
-         ) AS rollup",
+         SELECT late.patient_id, late.metric, hour.*
+         FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[])
+             AS late (patient_id, metric, begins, ends)
+         CROSS JOIN LATERAL summed_up(late.patient_id, late.metric, late.begins, late.ends, INTERVAL '1 hour') AS hour",
         &hours.patients,
         &hours.metrics,
-        &hours.starts,
-        hours.starts.iter().min().copied(),
-        hours.starts.iter().max().map(|last| *last + TimeDelta::hours(1)),
+        &hours.begins,
+        &hours.ends
     )
     .execute(&mut *connection)
     .await?;
     Ok(())
 }
 
-async fn replace_days(connection: &mut PgConnection, days: &Buckets) -> Result<(), sqlx::Error> {
+async fn replace_days(connection: &mut PgConnection, days: &Stretches) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "DELETE FROM reading_daily
-         USING UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[]) AS day (patient_id, metric, bucket)
-         WHERE reading_daily.patient_id = day.patient_id AND reading_daily.metric = day.metric
-             AND reading_daily.bucket = day.bucket",
+         USING UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[])
+             AS late (patient_id, metric, begins, ends)
+         WHERE reading_daily.patient_id = late.patient_id AND reading_daily.metric = late.metric
+             AND reading_daily.bucket >= late.begins AND reading_daily.bucket < late.ends",
         &days.patients,
         &days.metrics,
-        &days.starts
+        &days.begins,
+        &days.ends
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "INSERT INTO reading_daily (patient_id, metric, bucket, n, sum, min, max)
-         SELECT day.patient_id, day.metric, day.bucket, rollup.*
-         FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[]) AS day (patient_id, metric, bucket)
-         CROSS JOIN LATERAL (
-             SELECT sum(n), sum(sum), min(min), max(max)
-             FROM reading_hourly
-             WHERE patient_id = day.patient_id AND metric = day.metric
-                 AND bucket >= day.bucket AND bucket < day.bucket + INTERVAL '24 hours'
-             HAVING count(*) > 0
-         ) AS rollup",
+         SELECT late.patient_id, late.metric, day.*
+         FROM UNNEST($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[])
+             AS late (patient_id, metric, begins, ends)
+         CROSS JOIN LATERAL days_of(late.patient_id, late.metric, late.begins, late.ends) AS day",
         &days.patients,
         &days.metrics,
-        &days.starts
+        &days.begins,
+        &days.ends
     )
     .execute(&mut *connection)
     .await?;

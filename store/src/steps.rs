@@ -1,12 +1,19 @@
 //! How many steps patients take a day, and how many a week they want to.
+//!
+//! A telephone and a watch count the same steps: as Apple Health and Google Fit do, one of them is taken for each part of
+//! the day. Here it is the one that counted most in an hour.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use homeward_record::{Metric, PatientId};
+use homeward_record::{DeviceId, Metric, PatientId};
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::Error;
+use crate::rollup::hour_of;
+use crate::summary::WindowReading;
 
 /// The most changes of a goal that are read, the latest first: nobody changes it more often within the weeks that are
 /// shown.
@@ -73,28 +80,22 @@ pub struct DayOfSteps {
 }
 
 /// A patient's steps by the days of a time zone (its IANA name), counted in intervals that end after `from` and no later
-/// than `until`. Days without any are left out. A telephone and a watch count the same steps: of several devices, the one
-/// that counted most in a day is told.
+/// than `until`, which are full hours. Days without any are left out. An interval that ends at midnight is of the day
+/// before.
 pub async fn steps_by_day(
     connection: &mut PgConnection,
     patient: PatientId,
     zone: &str,
     (from, until): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<Vec<DayOfSteps>, Error> {
-    // An interval that ends at midnight is of the day before.
+    // All clocks of the world are whole quarters of an hour apart.
     sqlx::query_as!(
         DayOfSteps,
         r#"
-        SELECT date AS "date!", max(steps)::bigint AS "steps!"
-        FROM (
-            SELECT ((time - INTERVAL '1 microsecond') AT TIME ZONE $3::text)::date AS date, device_id,
-                round(sum(value)) AS steps
-            FROM reading
-            WHERE patient_id = $1 AND metric = $2 AND time > $4 AND time <= $5 AND NOT entered_in_error
-            GROUP BY 1, 2
-        ) AS of_device
-        GROUP BY date
-        ORDER BY date
+        SELECT (bucket AT TIME ZONE $3::text)::date AS "date!", round(sum(sum))::bigint AS "steps!"
+        FROM summed_up($1, $2, $4, $5, INTERVAL '15 minutes')
+        GROUP BY 1
+        ORDER BY 1
         "#,
         patient.0,
         Metric::Steps.code(),
@@ -105,4 +106,28 @@ pub async fn steps_by_day(
     .fetch_all(connection)
     .await
     .map_err(|source| Error::new("count steps by day", source))
+}
+
+/// The readings of steps among these that count: of each hour those of the device that counted most in it.
+pub fn those_that_count(readings: &[WindowReading]) -> Vec<&WindowReading> {
+    let hour = |reading: &WindowReading| hour_of(Metric::Steps, reading.at);
+    let steps = || {
+        readings
+            .iter()
+            .filter(|reading| reading.metric == Metric::Steps && !reading.entered_in_error)
+    };
+    let mut counts: BTreeMap<(DateTime<Utc>, DeviceId), f64> = BTreeMap::new();
+    for reading in steps() {
+        *counts.entry((hour(reading), reading.device)).or_default() += reading.value;
+    }
+    let mut most: BTreeMap<DateTime<Utc>, (DeviceId, f64)> = BTreeMap::new();
+    for ((hour, device), count) in counts {
+        let of_hour = most.entry(hour).or_insert((device, count));
+        if count > of_hour.1 {
+            *of_hour = (device, count);
+        }
+    }
+    steps()
+        .filter(|reading| most[&hour(reading)].0 == reading.device)
+        .collect()
 }

@@ -1,4 +1,7 @@
 //! Readings as they are charted: one series of one patient over a window of time.
+//!
+//! Of steps, which several devices count at once, the device that counted most in an hour is taken for it, and an hour has
+//! the intervals that end in it (see the function `summed_up` in the migrations).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
@@ -63,7 +66,7 @@ pub struct TrendPoint {
 /// The trend of a series from the bucket that holds `from` to the one before `until`, which should be
 /// whole buckets apart. Buckets without readings have no point.
 ///
-/// Answers what a plain `GROUP BY` over the readings would, at every moment: see [`crate::rollup`].
+/// Answers what a plain `GROUP BY` over the readings that count would, at every moment: see [`crate::rollup`].
 pub async fn trend(
     connection: &mut PgConnection,
     patient: PatientId,
@@ -154,37 +157,12 @@ pub async fn hours_of_each(
     (from, until): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<Vec<PointOf>, Error> {
     let failed = |source| Error::new("read the trends of many", source);
-    // Each series as `hours` reads one: with whole hours, of which the dirty ones are summed up anew.
     let rows = sqlx::query!(
         r#"
         SELECT series.patient_id AS "patient!", series.metric AS "metric!", point.bucket AS "at!", point.n AS "n!",
             point.min AS "min!", point.sum / point.n AS "mean!", point.max AS "max!"
-        FROM UNNEST($1::bigint[], $2::smallint[]) AS series (patient_id, metric) CROSS JOIN LATERAL (
-            SELECT bucket, n, sum, min, max FROM reading_hourly
-            WHERE patient_id = series.patient_id AND metric = series.metric
-                AND bucket >= $3 AND bucket < LEAST($4, (SELECT rolled_up_until FROM gate))
-                AND NOT EXISTS (SELECT FROM rollup_dirty
-                    WHERE rollup_dirty.patient_id = series.patient_id AND rollup_dirty.metric = series.metric
-                        AND rollup_dirty.bucket = reading_hourly.bucket)
-            UNION ALL
-            SELECT dirty.bucket, anew.* FROM (
-                SELECT DISTINCT bucket FROM rollup_dirty
-                WHERE patient_id = series.patient_id AND metric = series.metric AND bucket >= $3 AND bucket < $4
-                    AND bucket < (SELECT rolled_up_until FROM gate)
-            ) AS dirty CROSS JOIN LATERAL (
-                SELECT count(*), sum(value), min(value), max(value) FROM reading
-                WHERE patient_id = series.patient_id AND metric = series.metric
-                    AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
-                    AND time >= $3 AND time < $4 AND NOT entered_in_error
-                HAVING count(*) > 0
-            ) AS anew
-            UNION ALL
-            SELECT time_bucket('10 minutes', time), count(*), sum(value), min(value), max(value) FROM reading
-            WHERE patient_id = series.patient_id AND metric = series.metric
-                AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
-                AND NOT entered_in_error
-            GROUP BY 1
-        ) AS point (bucket, n, sum, min, max)
+        FROM UNNEST($1::bigint[], $2::smallint[]) AS series (patient_id, metric)
+        CROSS JOIN LATERAL hours_of(series.patient_id, series.metric, $3, $4, INTERVAL '10 minutes') AS point
         ORDER BY point.bucket
         "#,
         &series.iter().map(|(patient, _)| patient.0).collect::<Vec<_>>(),
@@ -218,26 +196,27 @@ async fn five_minutes(
     from: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<TrendPoint>, sqlx::Error> {
-    sqlx::query_as!(
+    // Whole hours, of which a device of steps is chosen.
+    let points = sqlx::query_as!(
         TrendPoint,
         r#"
-        SELECT time_bucket('5 minutes', time) AS "at!", count(*) AS "n!",
-               min(value) AS "min!", sum(value) / count(*) AS "mean!", max(value) AS "max!"
-        FROM reading
-        WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4 AND NOT entered_in_error
-        GROUP BY 1
-        ORDER BY 1
+        SELECT bucket AS "at!", n AS "n!", min AS "min!", sum / n AS "mean!", max AS "max!"
+        FROM summed_up($1, $2, $3, $4, INTERVAL '5 minutes')
+        ORDER BY bucket
         "#,
         patient,
         metric,
-        from,
-        until
+        Bucket::Hour.floor(from),
+        Bucket::Hour.ceil(until)
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    let asked = points
+        .into_iter()
+        .filter(|point| (from..until).contains(&point.at));
+    Ok(asked.collect())
 }
 
-/// One statement, so that the readings, the rollups and what is said of their state are of one snapshot.
 async fn hours(
     connection: &mut PgConnection,
     patient: i64,
@@ -248,32 +227,8 @@ async fn hours(
     sqlx::query_as!(
         TrendPoint,
         r#"
-        WITH dirty AS MATERIALIZED (
-            SELECT DISTINCT bucket FROM rollup_dirty
-            WHERE patient_id = $1 AND metric = $2 AND bucket >= $3 AND bucket < $4
-                AND bucket < (SELECT rolled_up_until FROM gate)
-        )
         SELECT bucket AS "at!", n AS "n!", min AS "min!", sum / n AS "mean!", max AS "max!"
-        FROM (
-            SELECT bucket, n, sum, min, max FROM reading_hourly
-            WHERE patient_id = $1 AND metric = $2
-                AND bucket >= $3 AND bucket < LEAST($4, (SELECT rolled_up_until FROM gate))
-                AND bucket NOT IN (SELECT bucket FROM dirty)
-            UNION ALL
-            SELECT dirty.bucket, anew.* FROM dirty CROSS JOIN LATERAL (
-                SELECT count(*), sum(value), min(value), max(value) FROM reading
-                WHERE patient_id = $1 AND metric = $2
-                    AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
-                    AND time >= $3 AND time < $4 AND NOT entered_in_error
-                HAVING count(*) > 0
-            ) AS anew
-            UNION ALL
-            SELECT time_bucket('1 hour', time), count(*), sum(value), min(value), max(value) FROM reading
-            WHERE patient_id = $1 AND metric = $2
-                AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
-                AND NOT entered_in_error
-            GROUP BY 1
-        ) AS hour (bucket, n, sum, min, max)
+        FROM hours_of($1, $2, $3, $4, INTERVAL '1 hour')
         ORDER BY bucket
         "#,
         patient,
@@ -285,8 +240,8 @@ async fn hours(
     .await
 }
 
-/// Whole days that are rolled up and have no dirty hour come from the daily rollups. All others are summed
-/// up from their hours, as [`hours`] finds them.
+/// Whole days that are rolled up and have no dirty hour come from the daily rollups. All others are summed up from their
+/// hours. One statement, so that all that is read is of one snapshot.
 async fn days(
     connection: &mut PgConnection,
     patient: i64,
@@ -297,14 +252,11 @@ async fn days(
     sqlx::query_as!(
         TrendPoint,
         r#"
-        WITH dirty AS MATERIALIZED (
-            SELECT DISTINCT bucket FROM rollup_dirty
-            WHERE patient_id = $1 AND metric = $2 AND bucket >= $3 AND bucket < $4
-                AND bucket < (SELECT rolled_up_until FROM gate)
-        ), dirty_day AS MATERIALIZED (
-            SELECT DISTINCT time_bucket('1 day', bucket) AS bucket FROM dirty
-        ), open_day AS MATERIALIZED (
+        WITH open_day AS MATERIALIZED (
             SELECT time_bucket('1 day', rolled_up_until) AS bucket FROM gate
+        ), dirty_day AS MATERIALIZED (
+            SELECT DISTINCT time_bucket('1 day', bucket) AS bucket FROM rollup_dirty
+            WHERE patient_id = $1 AND metric = $2 AND bucket >= $3 AND bucket < LEAST($4, (SELECT bucket FROM open_day))
         )
         SELECT bucket AS "at!", sum(n)::bigint AS "n!", min(min) AS "min!", sum(sum) / sum(n)::float8 AS "mean!",
                max(max) AS "max!"
@@ -314,29 +266,12 @@ async fn days(
                 AND bucket >= $3 AND bucket < LEAST($4, (SELECT bucket FROM open_day))
                 AND bucket NOT IN (SELECT bucket FROM dirty_day)
             UNION ALL
-            SELECT clean_hour.day, clean_hour.n, clean_hour.sum, clean_hour.min, clean_hour.max FROM (
-                SELECT time_bucket('1 day', bucket) AS day, * FROM reading_hourly
-                WHERE patient_id = $1 AND metric = $2
-                    AND bucket >= (SELECT min(bucket) FROM (TABLE dirty_day UNION ALL TABLE open_day) AS day)
-                    AND bucket >= $3 AND bucket < LEAST($4, (SELECT rolled_up_until FROM gate))
-            ) AS clean_hour
-            WHERE (clean_hour.day >= (SELECT bucket FROM open_day)
-                    OR clean_hour.day IN (SELECT bucket FROM dirty_day))
-                AND clean_hour.bucket NOT IN (SELECT bucket FROM dirty)
-            UNION ALL
-            SELECT time_bucket('1 day', dirty.bucket), anew.* FROM dirty CROSS JOIN LATERAL (
-                SELECT count(*), sum(value), min(value), max(value) FROM reading
-                WHERE patient_id = $1 AND metric = $2
-                    AND time >= dirty.bucket AND time < dirty.bucket + INTERVAL '1 hour'
-                    AND time >= $3 AND time < $4 AND NOT entered_in_error
-                HAVING count(*) > 0
-            ) AS anew
-            UNION ALL
-            SELECT time_bucket('1 day', time), count(*), sum(value), min(value), max(value) FROM reading
-            WHERE patient_id = $1 AND metric = $2
-                AND time >= GREATEST($3, (SELECT rolled_up_until FROM gate)) AND time < $4
-                AND NOT entered_in_error
-            GROUP BY 1
+            SELECT time_bucket('1 day', hour.bucket), hour.n, hour.sum, hour.min, hour.max
+            FROM (
+                SELECT bucket AS begins, bucket + INTERVAL '24 hours' AS ends FROM dirty_day
+                UNION ALL
+                SELECT GREATEST($3, bucket), $4 FROM open_day
+            ) AS span CROSS JOIN LATERAL hours_of($1, $2, span.begins, span.ends, INTERVAL '1 hour') AS hour
         ) AS part (bucket, n, sum, min, max)
         GROUP BY bucket
         ORDER BY bucket

@@ -81,13 +81,8 @@ impl TestApp {
     pub(crate) async fn store_rows(&self, mut batch: Vec<BatchRow>) {
         let (mut transaction, gate) = Gate::enter(self.pool()).await.unwrap();
         let new = insert_batch(&mut transaction, &mut batch).await.unwrap();
-        let behind_mark: Vec<&BatchRow> = batch
-            .iter()
-            .zip(new)
-            .filter(|(row, new)| *new && row.at < gate.rollup_mark)
-            .map(|(row, _)| row)
-            .collect();
-        mark_dirty(&mut transaction, &behind_mark).await.unwrap();
+        let new = batch.iter().zip(new).filter(|(_, new)| *new).map(|(row, _)| row);
+        mark_dirty(&mut transaction, &gate, new).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

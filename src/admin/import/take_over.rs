@@ -273,8 +273,7 @@ async fn store(
         let new = batch.into_iter().zip(is_new).filter(|(_, is_new)| *is_new);
         stored.extend(new.map(|(row, _)| row));
     }
-    let behind: Vec<&BatchRow> = stored.iter().filter(|row| row.at < gate.rollup_mark).collect();
-    mark_dirty(connection, &behind).await?;
+    mark_dirty(connection, gate, &stored).await?;
     let stored_earlier = all - stored.len();
     Ok((stored, stored_earlier))
 }

@@ -11,7 +11,7 @@ use crate::testing::TestDatabase;
 use crate::trends::{TrendPoint, trend};
 use crate::{BatchRow, Gate, insert_batch, mark_dirty};
 
-const METRICS: [Metric; 2] = [Metric::HeartRate, Metric::Glucose];
+const METRICS: [Metric; 3] = [Metric::HeartRate, Metric::Glucose, Metric::Steps];
 
 /// A record of two patients, whose rollups begin at `start`, and a clock that the test moves.
 struct World {
@@ -103,13 +103,8 @@ impl World {
             })
             .collect();
         let new = insert_batch(&mut transaction, &mut batch).await.unwrap();
-        let behind_mark: Vec<&BatchRow> = batch
-            .iter()
-            .zip(new)
-            .filter(|(row, new)| *new && row.at < gate.rollup_mark)
-            .map(|(row, _)| row)
-            .collect();
-        mark_dirty(&mut transaction, &behind_mark).await.unwrap();
+        let new = batch.iter().zip(new).filter(|(_, new)| *new).map(|(row, _)| row);
+        mark_dirty(&mut transaction, &gate, new).await.unwrap();
         if random.random_bool(0.9) {
             transaction.commit().await.unwrap();
         }
@@ -151,6 +146,7 @@ impl World {
     }
 }
 
+/// The trend from the readings alone. Of steps, an hour has those that end in it, of the device that counted most in it.
 async fn plain_trend(
     connection: &mut PgConnection,
     patient: PatientId,
@@ -159,10 +155,18 @@ async fn plain_trend(
     bucket: Bucket,
 ) -> Vec<TrendPoint> {
     let rows: Vec<(DateTime<Utc>, i64, f64, f64, f64)> = sqlx::query_as(
-        "SELECT to_timestamp(floor(extract(epoch FROM time) / $5) * $5) AS at,
-             count(*), min(value), avg(value), max(value)
-         FROM reading
-         WHERE patient_id = $1 AND metric = $2 AND time >= $3 AND time < $4
+        "WITH one AS (
+             SELECT device_id, value, extract(epoch FROM time) - CASE metric WHEN 8 THEN 0.000001 ELSE 0 END AS second
+             FROM reading WHERE patient_id = $1 AND metric = $2
+         ), of_hour AS (
+             SELECT floor(second / 3600) AS hour, device_id, sum(value) AS steps FROM one GROUP BY 1, 2
+         )
+         SELECT to_timestamp(floor(second / $5) * $5) AS at, count(*), min(value), avg(value), max(value)
+         FROM one
+         WHERE second >= extract(epoch FROM $3::timestamptz)
+             AND second < extract(epoch FROM $4::timestamptz)
+             AND ($2 <> 8 OR device_id = (SELECT of_hour.device_id FROM of_hour WHERE hour = floor(second / 3600)
+                 ORDER BY steps DESC, of_hour.device_id LIMIT 1))
          GROUP BY at ORDER BY at",
     )
     .bind(patient.0)
@@ -289,10 +293,10 @@ async fn a_dirty_hour_waits_for_the_hours_before_it() {
     advance(world.pool(), world.start + TimeDelta::hours(3))
         .await
         .unwrap();
-    let (mut writer, _) = Gate::enter(world.pool()).await.unwrap();
+    let (mut writer, gate) = Gate::enter(world.pool()).await.unwrap();
     let row = world.glucose(90);
     insert_batch(&mut writer, &mut [row.clone()]).await.unwrap();
-    mark_dirty(&mut writer, &[&row]).await.unwrap();
+    mark_dirty(&mut writer, &gate, [&row]).await.unwrap();
     writer.commit().await.unwrap();
 
     assert_eq!(recompute(world.pool()).await.unwrap(), None);
@@ -316,6 +320,36 @@ async fn an_hour_is_not_rolled_up_while_somebody_writes_to_it_unaware() {
     let ((), progress) = tokio::join!(writing, working);
     assert_eq!(progress.unwrap().hours, 1);
     assert_eq!(count(world.pool(), "reading_hourly").await, 1);
+}
+
+#[test]
+fn buckets_that_follow_each_other_are_one_stretch() {
+    let hour = |hour| DateTime::UNIX_EPOCH + TimeDelta::hours(hour);
+    let hours = [(1, 7, 3), (1, 1, 2), (1, 1, 1), (1, 1, 2), (1, 1, 4), (2, 1, 5)];
+    let hours = hours.map(|(patient, metric, number)| (patient, metric, hour(number)));
+    let stretches = Stretches::of(hours.into_iter(), Bucket::Hour);
+    assert_eq!(
+        (stretches.patients, stretches.metrics, stretches.buckets),
+        (vec![1, 1, 1, 2], vec![1, 1, 7, 1], 5)
+    );
+    assert_eq!(stretches.begins, [1, 4, 3, 5].map(hour));
+    assert_eq!(stretches.ends, [3, 5, 4, 6].map(hour));
+}
+
+#[test]
+fn steps_until_a_full_hour_are_of_the_hour_before() {
+    let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    for (metric, time, hour) in [
+        (Metric::Steps, "2026-11-22T10:00:00Z", "2026-11-22T09:00:00Z"),
+        (
+            Metric::Steps,
+            "2026-11-22T10:00:00.000001Z",
+            "2026-11-22T10:00:00Z",
+        ),
+        (Metric::HeartRate, "2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
+    ] {
+        assert_eq!(hour_of(metric, at(time)), at(hour), "{metric:?} {time}");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::pages::Moment;
 use crate::pages::chart::{At, Chart, Row, Series, Shape, Target};
 use crate::pages::moment::ZONE;
+use crate::step_goal::OF_SEVERAL_DEVICES;
 
 /// Measurements are charted one by one for so many days; for more, the averages of days are.
 const MOST_DAYS_OF_MEASUREMENTS: i64 = 30;
@@ -229,7 +230,7 @@ pub(super) fn steps(
     Chart {
         id,
         title: title.to_owned(),
-        says,
+        says: format!("{says} {OF_SEVERAL_DEVICES}"),
         over: "Day",
         series: vec![Series {
             name: "Steps",

@@ -15,6 +15,7 @@ use crate::alerts::sentence;
 use crate::pages::Moment;
 use crate::pages::chart::{At, Chart, Mark, Row, Series as Column, Shape, Target};
 use crate::pages::pressure::course_in_words;
+use crate::step_goal::OF_SEVERAL_DEVICES;
 
 /// The most alerts that one chart marks, the latest: more would hide the line.
 const MOST_MARKS: usize = 12;
@@ -376,7 +377,7 @@ fn steps_in_words(steps: &Series, now: DateTime<Utc>) -> String {
     let first = steps.points.first().map_or(now, |point| point.at);
     let days = (now - first).as_seconds_f64() / 86_400.0;
     format!(
-        "Steps: {} a day.",
+        "Steps: {} a day. {OF_SEVERAL_DEVICES}",
         count_in_words((all / days.max(1.0)).round() as u64)
     )
 }
@@ -449,14 +450,15 @@ mod tests {
             true,
         );
         // What was walked between two noons was walked in a day, though it lies in two of the calendar.
-        assert_eq!(
-            steps_in_words(&steps, at("2026-11-22T08:00:00Z")),
-            "Steps: 4,000 a day."
-        );
-        assert_eq!(
-            steps_in_words(&steps, at("2026-11-23T08:00:00Z")),
-            "Steps: 2,000 a day."
-        );
+        for (now, said) in [
+            ("2026-11-22T08:00:00Z", "Steps: 4,000 a day. "),
+            ("2026-11-23T08:00:00Z", "Steps: 2,000 a day. "),
+        ] {
+            assert_eq!(
+                steps_in_words(&steps, at(now)),
+                said.to_owned() + OF_SEVERAL_DEVICES
+            );
+        }
         let names = |series: &Series| -> Vec<&str> {
             let columns = around(Metric::HeartRate, "Heart rate", Shape::Line, series);
             columns.iter().map(|values| values.column.name).collect()

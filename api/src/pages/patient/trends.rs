@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use homeward_record::{Metric, PatientId};
+use homeward_store::steps::those_that_count;
 use homeward_store::summary::{WindowReading, load_window};
 use homeward_store::trends::{Bucket, TrendPoint, at_least, trend};
 use sqlx::PgConnection;
@@ -65,7 +66,9 @@ impl Measured {
             range,
             series: BTreeMap::new(),
         };
-        for reading in readings.iter().filter(|reading| !reading.entered_in_error) {
+        let right = readings.iter().filter(|reading| !reading.entered_in_error);
+        let others = right.filter(|reading| reading.metric != Metric::Steps);
+        for reading in others.chain(those_that_count(&readings)) {
             let series = measured.series.entry(reading.metric).or_default();
             series.points.push(point(reading));
         }
@@ -177,6 +180,27 @@ mod tests {
                 point("2026-11-22T06:00:00Z", 2, 5.0),
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn few_steps_of_two_devices_count_once() {
+        let app = TestApp::start().await;
+        let patient = app.add_patient().await;
+        for more in [0.0, 100.0] {
+            let device = app.add_device(patient).await;
+            let hours = (1..=3).map(|hour| (Metric::Steps, now() - TimeDelta::hours(hour), 500.0 + more));
+            app.store(patient, device, &hours.collect::<Vec<_>>()).await;
+        }
+        for range in ["24h", "14d"] {
+            let range = Range::named(None, range).unwrap();
+            let mut connection = app.connection().await;
+            let measured = Measured::load(&mut connection, patient, &[Metric::Steps], range, now())
+                .await
+                .unwrap();
+            let points = &measured.of(Metric::Steps).unwrap().points;
+            let steps: Vec<f64> = points.iter().map(|point| point.mean).collect();
+            assert_eq!(steps, [600.0; 3]);
+        }
     }
 
     #[tokio::test]
