@@ -11,7 +11,7 @@ mod people;
 mod provenance;
 mod refusals;
 mod summaries;
-#[path = "../../../../record/tests/validators/mod.rs"]
+#[path = "../../../record/tests/validators/mod.rs"]
 mod validators;
 
 use chrono::TimeDelta;
