@@ -1,0 +1,153 @@
+use chrono::TimeDelta;
+use homeward_record::Metric;
+use homeward_store::access::Role;
+
+use super::{form, of_team, shows};
+use crate::care_plan::testing::on;
+use crate::pages::tests::location;
+use crate::testing::{Answer, TestApp, at, now};
+
+#[tokio::test]
+async fn scores_stand_as_on_the_chart_of_a_ward() {
+    let (app, patient) = on("copd").await;
+    let device = app.add_device(patient).await;
+    let set = [
+        (Metric::RespiratoryRate, 22.0),
+        (Metric::Spo2, 90.0),
+        (Metric::SupplementalOxygen, 0.0),
+        (Metric::Systolic, 118.0),
+        (Metric::HeartRate, 96.0),
+        (Metric::Consciousness, 0.0),
+        (Metric::BodyTemperature, 37.2),
+    ];
+    let at_eight: Vec<_> = set
+        .iter()
+        .map(|(metric, value)| (*metric, at("2026-11-22T08:00:00Z"), *value))
+        .collect();
+    app.store(patient, device, &at_eight).await;
+    app.store(
+        patient,
+        device,
+        &[(Metric::HeartRate, at("2026-11-22T11:00:00Z"), 132.0)],
+    )
+    .await;
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    let all = nurse.get("/patients/1001/news2").await;
+    shows(
+        &all,
+        &[
+            "Scale 2",
+            "<td class=\"hw-score--2\">22 ",
+            "<strong>3</strong>",
+            "<strong>at least 3</strong>",
+            "low to medium: 3 in one parameter",
+            "not measured",
+        ],
+    );
+    let complete = nurse.get("/patients/1001/news2?sets=complete").await;
+    shows(&complete, &["<strong>3</strong>"]);
+    assert!(!complete.body.contains("at least 3"), "{}", complete.body);
+    let overview = nurse.get("/patients/1001").await;
+    shows(
+        &overview,
+        &["at least 3", "The last complete one was 3", "Target: 88 to 92 %"],
+    );
+
+    let (app, _) = on("diabetes-pregnancy").await;
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    shows(
+        &nurse.get("/patients/1001/news2").await,
+        &["not for use in pregnancy"],
+    );
+}
+
+#[tokio::test]
+async fn a_measurement_is_marked_as_entered_in_error_for_a_reason() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let device = app.add_device(patient).await;
+    let time = at("2026-11-22T08:00:00Z");
+    app.store(
+        patient,
+        device,
+        &[(Metric::Systolic, time, 188.0), (Metric::Diastolic, time, 121.0)],
+    )
+    .await;
+    let mut nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    let list = nurse.get("/patients/1001/readings?type=blood_pressure").await;
+    shows(&list, &["188 mmHg", "121 mmHg", "cuff no. 10001"]);
+    let micros = time.timestamp_micros();
+    let (systolic, diastolic) = (format!("{micros}.5.10001"), format!("{micros}.6.10001"));
+    let ask = nurse
+        .get(&format!(
+            "/patients/1001/readings/entered-in-error?reading={systolic}"
+        ))
+        .await;
+    shows(
+        &ask,
+        &[
+            "Systolic blood pressure 188 mmHg",
+            "Diastolic blood pressure 121 mmHg",
+        ],
+    );
+    let path = "/patients/1001/readings/entered-in-error";
+    let without = nurse
+        .post(
+            path,
+            &form(
+                &ask,
+                &[("reading", &systolic), (&diastolic, "on"), ("reason", " ")],
+            ),
+        )
+        .await;
+    assert_eq!(without.status, 422);
+    assert!(
+        without.body.contains("Say why the reading is none") && without.body.contains("checked"),
+        "{}",
+        without.body
+    );
+    let sent = form(
+        &ask,
+        &[
+            ("reading", &systolic),
+            (&diastolic, "on"),
+            ("reason", "cuff was loose"),
+        ],
+    );
+    assert_eq!(
+        location(&nurse.post(path, &sent).await),
+        "/patients/1001/readings"
+    );
+    let list = nurse.get("/patients/1001/readings").await;
+    shows(
+        &list,
+        &[
+            "<s>188 mmHg</s>",
+            "<s>121 mmHg</s>",
+            "Entered in error, Mei Ng: cuff was loose",
+        ],
+    );
+    // It counts no more, and cannot be marked twice.
+    assert_eq!(nurse.get(&format!("{path}?reading={systolic}")).await.status, 404);
+    assert_eq!(nurse.get(&format!("{path}?reading=7")).await.status, 400);
+}
+
+#[tokio::test]
+async fn readings_come_in_pages() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let device = app.add_device(patient).await;
+    let readings: Vec<_> = (1..=150)
+        .map(|minute| (Metric::HeartRate, now() - TimeDelta::minutes(minute), 60.0))
+        .collect();
+    app.store(patient, device, &readings).await;
+    let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
+    let rows = |page: &Answer| page.body.matches("<tr class=\"nhsuk-table__row\">").count();
+    let first = nurse.get("/patients/1001/readings?type=&range=7d").await;
+    assert_eq!(rows(&first), 100);
+    let (before, _) = first.body.split_once("\">Earlier readings").unwrap();
+    let next = before.rsplit("href=\"").next().unwrap().replace("&#38;", "&");
+    let second = nurse.get(&next).await;
+    assert_eq!(rows(&second), 50, "{next}");
+    assert!(!second.body.contains("Earlier readings"));
+}
