@@ -131,6 +131,7 @@ impl Options {
             scope,
             from,
             to,
+            now,
             listing: Listing { most },
         })
     }

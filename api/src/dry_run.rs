@@ -95,7 +95,7 @@ pub(crate) async fn run(app: &App, proposal: Proposal) -> Result<Report, ApiErro
 async fn visible(exchange: &Exchange, scope: Scope) -> Result<Scope, ApiError> {
     match scope {
         Scope::Programme(programme) => {
-            let patients = patients_on(&mut *exchange.connection().await, &programme).await?;
+            let patients = patients_on(&mut *exchange.connection().await, &programme, exchange.now()).await?;
             exchange.note_patients(patients.iter().copied());
             Ok(Scope::Some { programme, patients })
         }
@@ -127,6 +127,7 @@ impl Asked {
             scope,
             from,
             to,
+            now,
             listing: Listing { most },
         })
     }

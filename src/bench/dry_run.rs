@@ -73,6 +73,7 @@ pub(super) async fn measure(url: &str) -> Result<DryRun> {
         scope: Scope::Programme(PRESENT.to_owned()),
         from,
         to: now,
+        now,
         listing: Listing { most: 100 },
     };
     let begun = Instant::now();

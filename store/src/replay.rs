@@ -76,30 +76,33 @@ pub async fn replay(
     Ok(Some(readings))
 }
 
-/// The current version of a rule of a patient's care plan.
+/// The version of a rule that is in force in a patient's care plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurrentRule {
     /// Whose care plan it belongs to.
     pub patient: PatientId,
     /// Names the rule across its versions.
     pub code: String,
-    /// The programme from which it was taken.
+    /// The programme from which it was taken; empty for a rule of the patient's own.
     pub programme: String,
     /// The rule itself.
     pub definition: Value,
 }
 
-/// The current rules of these patients, by patient and code.
+/// The rules that are in force in the plans of these patients at a time, by patient and code. Of a rule that is changed
+/// until a day, that is the change, and not what comes after it.
 pub async fn current_rules(
     connection: &mut PgConnection,
     patients: &[PatientId],
+    at: DateTime<Utc>,
 ) -> Result<Vec<CurrentRule>, Error> {
     let patients: Vec<i64> = patients.iter().map(|patient| patient.0).collect();
     let rows = sqlx::query!(
         "SELECT patient_id, code, programme, definition FROM care_plan_rule
-         WHERE patient_id = ANY ($1) AND valid_until IS NULL
+         WHERE patient_id = ANY ($1) AND valid_from <= $2 AND (valid_until IS NULL OR valid_until > $2)
          ORDER BY patient_id, code",
-        &patients
+        &patients,
+        at
     )
     .fetch_all(connection)
     .await
@@ -113,12 +116,18 @@ pub async fn current_rules(
     Ok(rules.collect())
 }
 
-/// The patients who have rules of a programme in their current plans, by number.
-pub async fn patients_on(connection: &mut PgConnection, programme: &str) -> Result<Vec<PatientId>, Error> {
+/// The patients in whose plans rules of a programme are in force at a time, by number.
+pub async fn patients_on(
+    connection: &mut PgConnection,
+    programme: &str,
+    at: DateTime<Utc>,
+) -> Result<Vec<PatientId>, Error> {
     let patients = sqlx::query_scalar!(
-        "SELECT DISTINCT patient_id FROM care_plan_rule WHERE programme = $1 AND valid_until IS NULL
+        "SELECT DISTINCT patient_id FROM care_plan_rule
+         WHERE programme = $1 AND valid_from <= $2 AND (valid_until IS NULL OR valid_until > $2)
          ORDER BY patient_id",
-        programme
+        programme,
+        at
     )
     .fetch_all(connection)
     .await
@@ -247,9 +256,18 @@ mod tests {
             .await
             .unwrap();
 
-        let on = patients_on(&mut connection, "diabetes").await.unwrap();
+        let on = patients_on(&mut connection, "diabetes", late).await.unwrap();
         assert_eq!(on, [patients[0]]);
-        let current = current_rules(&mut connection, &patients[..2]).await.unwrap();
+        // What is to come is not in force, and what ends then still is.
+        let to_come = [rule(patients[1], "crisis", "heart-failure", &second)];
+        set_rules(&mut connection, &to_come, "a test", "for a time", minute(5))
+            .await
+            .unwrap();
+        let on = patients_on(&mut connection, "heart-failure", late).await.unwrap();
+        assert_eq!(on, []);
+        let current = current_rules(&mut connection, &patients[..2], late)
+            .await
+            .unwrap();
         let found: Vec<_> = current
             .iter()
             .map(|r| (r.patient, r.code.as_str(), r.programme.as_str(), &r.definition))

@@ -56,6 +56,8 @@ pub struct Proposal {
     pub from: DateTime<Utc>,
     /// Until before when.
     pub to: DateTime<Utc>,
+    /// The present: the plans that are in force then are the present ones.
+    pub now: DateTime<Utc>,
     /// What the report lists.
     pub listing: Listing,
 }
@@ -134,7 +136,7 @@ pub async fn dry_run(
     limits: Limits,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, DryRunError> {
-    let patients = patients_of(pool, &proposal.scope).await?;
+    let patients = patients_of(pool, &proposal).await?;
     let most = patients.len().div_ceil(limits.workers * GROUPS_A_WORKER);
     let groups = patients.chunks(most.clamp(1, MOST_PATIENTS));
     let (tell, mut told) = mpsc::channel(limits.workers * TICKS);
@@ -176,13 +178,14 @@ pub async fn dry_run(
     Ok(total.report(&work.proposal))
 }
 
-async fn patients_of(pool: &PgPool, scope: &Scope) -> Result<Vec<PatientId>, DryRunError> {
+/// On whose histories a proposal is tried.
+async fn patients_of(pool: &PgPool, proposal: &Proposal) -> Result<Vec<PatientId>, DryRunError> {
     let mut connection = connect(pool).await?;
-    match scope {
+    match &proposal.scope {
         Scope::Patient(patient) if patient_exists(&mut connection, *patient).await? => Ok(vec![*patient]),
         Scope::Patient(patient) => Err(DryRunError::UnknownPatient(*patient)),
         Scope::Programme(programme) => {
-            let patients = patients_on(&mut connection, programme).await?;
+            let patients = patients_on(&mut connection, programme, proposal.now).await?;
             if patients.is_empty() {
                 return Err(DryRunError::NobodyOn(programme.clone()));
             }
@@ -328,7 +331,8 @@ impl Work {
         patients: &[PatientId],
         unreadable: &mut BTreeMap<String, u64>,
     ) -> Result<HashMap<PatientId, Vec<TrialRule>>, Error> {
-        let rules = current_rules(&mut *connect(&self.pool).await?, patients).await?;
+        let now = self.proposal.now;
+        let rules = current_rules(&mut *connect(&self.pool).await?, patients, now).await?;
         // Most patients have the rules as the programme has them.
         let mut read: HashMap<String, Option<Arc<Definition>>> = HashMap::new();
         let mut plans: HashMap<PatientId, Vec<TrialRule>> = HashMap::new();

@@ -90,6 +90,7 @@ fn proposal(rules: &[TrialRule], replaces: Replaces, scope: Scope) -> Proposal {
         scope,
         from: minute(-DAY),
         to: minute(0),
+        now: minute(0),
         listing: Listing { most: 7 },
     }
 }

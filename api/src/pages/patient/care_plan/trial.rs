@@ -52,6 +52,7 @@ pub(super) async fn tried(
         scope: Scope::Patient(patient),
         from: now - USUAL_TIME,
         to: now,
+        now,
         listing: Listing { most: LISTED },
     };
     Ok(Trial::of(&run(app, proposal).await?))
