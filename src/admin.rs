@@ -126,10 +126,7 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         Command::Migrate => json!({"schema_version": homeward_store::schema_version()}),
         Command::Organisation(command) => organisation::run(&mut transaction, command, now).await?,
         Command::Patient(command) => patient::run(&mut transaction, command, now).await?,
-        Command::Plan(command) => {
-            transaction.rollback().await.context("could not begin anew")?;
-            return plan::run(&pool, command, &Clock::System).await;
-        }
+        Command::Plan(command) => plan::run(&mut transaction, command, &Clock::System).await?,
         Command::Import(options) => {
             transaction.rollback().await.context("could not begin anew")?;
             return import::run(&pool, &options, settings.retention(), now).await;
@@ -159,7 +156,7 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
 }
 
 /// Writes down in the log of reads and changes what was done, and to whose record.
-async fn note(
+pub(crate) async fn note(
     connection: &mut PgConnection,
     action: &str,
     target: &str,

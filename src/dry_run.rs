@@ -17,7 +17,7 @@ use homeward_alerts::dry_run::{
 use homeward_record::{Clock, PatientId};
 use serde_json::Value;
 
-use crate::admin::programme;
+use crate::admin::{note, programme};
 use crate::config::Settings;
 use crate::database::Database;
 use crate::lifecycle::Lifecycle;
@@ -99,9 +99,25 @@ async fn report(database: &Database, proposal: Proposal) -> Result<Report> {
     let limits = all_of_the_machine();
     let pool = database.pool(u32::try_from(limits.workers)?)?;
     let mut line = Line::new();
+    let patients = dry_run::patients_of(&pool, &proposal).await?;
     let report = dry_run::dry_run(&pool, proposal, limits, |progress| line.show(&progress)).await;
     line.clear();
-    Ok(report?)
+    let report = report?;
+    // As every read of a record it is written down, before anything is printed.
+    let mut transaction = pool.begin().await.context("could not begin a transaction")?;
+    note(
+        &mut transaction,
+        "try_rules",
+        "dry run",
+        &patients,
+        Clock::System.now(),
+    )
+    .await?;
+    transaction
+        .commit()
+        .await
+        .context("could not write down whose histories were read")?;
+    Ok(report)
 }
 
 /// As many workers as there are processors: each of them waits for the database as long as it judges.

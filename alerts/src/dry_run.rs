@@ -19,7 +19,7 @@ use chrono::TimeDelta;
 
 pub use figures::{Difference, Figures, Severities};
 pub use report::{ListedEpisode, ListedReading, Report, RuleReport};
-pub use run::{DryRunError, Limits, Progress, Proposal, Replaces, Scope, dry_run};
+pub use run::{DryRunError, Limits, Progress, Proposal, Replaces, Scope, dry_run, patients_of};
 pub use sums::{Listing, Sums};
 pub use trial::{Outcome, RuleOutcome, Trial, TrialRule, Tried, TriedEpisode};
 

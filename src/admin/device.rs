@@ -106,6 +106,7 @@ pub(super) async fn run(
         }
         DeviceCommand::List { patient } => {
             let devices = list_devices(connection, patient).await?;
+            note(connection, "read_devices", "devices", &[patient], now).await?;
             Ok(json!({"devices": devices}))
         }
     }

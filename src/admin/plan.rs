@@ -8,13 +8,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use homeward_alerts::plans::{Change, PlanError, TakingOut, adjust, take_out};
 use homeward_record::{Clock, PatientId};
-use homeward_store::PgPool;
 use homeward_store::history::patient_exists;
 use homeward_store::plans::load_versions;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{AUTHOR, text};
+use super::{AUTHOR, note, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
@@ -76,11 +75,12 @@ struct By {
     author: String,
 }
 
-/// Does what the command says, in a transaction of its own.
-pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> Result<Value> {
-    let mut connection = pool.acquire().await.context("could not reach the database")?;
-    match command {
-        PlanCommand::Show { patient, history } => show(&mut connection, patient, history, clock.now()).await,
+pub(super) async fn run(connection: &mut PgConnection, command: PlanCommand, clock: &Clock) -> Result<Value> {
+    let (patient, action, target, answer) = match command {
+        PlanCommand::Show { patient, history } => {
+            let shown = show(connection, patient, history, clock.now()).await?;
+            (patient, "read_care_plan", "care plan".to_owned(), shown)
+        }
         PlanCommand::Adjust(options) => {
             let definition = read(&options.definition)?;
             let change = Change {
@@ -92,7 +92,8 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> R
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(adjust(&mut connection, &change, clock).await?))
+            let adjusted = json!(adjust(connection, &change, clock).await?);
+            (options.patient, "change_care_plan", rule(&options.code), adjusted)
         }
         PlanCommand::Remove(options) => {
             let taking_out = TakingOut {
@@ -102,9 +103,21 @@ pub(super) async fn run(pool: &PgPool, command: PlanCommand, clock: &Clock) -> R
                 author: &options.by.author,
                 reason: &options.by.reason,
             };
-            Ok(json!(take_out(&mut connection, &taking_out, clock).await?))
+            let taken_out = json!(take_out(connection, &taking_out, clock).await?);
+            (
+                options.patient,
+                "change_care_plan",
+                rule(&options.code),
+                taken_out,
+            )
         }
-    }
+    };
+    note(connection, action, &target, &[patient], clock.now()).await?;
+    Ok(answer)
+}
+
+fn rule(code: &str) -> String {
+    format!("rule {code}")
 }
 
 async fn show(

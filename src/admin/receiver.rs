@@ -8,7 +8,7 @@ use homeward_store::admin::{NewReceiver, add_receiver, disable_receiver, list_re
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{name_of, random_secret, text};
+use super::{name_of, note, random_secret, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiverCommand {
@@ -102,6 +102,8 @@ pub(super) async fn run(
                 hourly_limit: options.hourly_limit,
             };
             let id = add_receiver(connection, &new).await?;
+            let target = format!("added {}, receiver {id}", options.name);
+            note(connection, "manage_receivers", &target, &[], now).await?;
             Ok(json!({"receiver_id": id, "secret": secret}))
         }
         ReceiverCommand::List => {
@@ -110,6 +112,8 @@ pub(super) async fn run(
         }
         ReceiverCommand::Disable { receiver } => {
             let disabled_at = disable_receiver(connection, receiver, now).await?;
+            let target = format!("disabled receiver {receiver}");
+            note(connection, "manage_receivers", &target, &[], now).await?;
             Ok(json!({"receiver_id": receiver, "disabled_at": disabled_at}))
         }
     }

@@ -115,6 +115,15 @@ async fn a_dry_run_of_the_present_plan_raises_what_is_in_the_record() {
     assert!(told > 0);
     assert_eq!(report["difference"]["only_current"], json!(told), "{report}");
     assert_eq!(report["episodes"], json!([]));
+
+    // Both runs read the patient's history, which the patient sees.
+    let noted: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE action = 'try_rules' AND patients = $1")
+            .bind([person.patient.0])
+            .fetch_one(&server.pool)
+            .await
+            .unwrap();
+    assert_eq!(noted, 2);
 }
 
 #[tokio::test]

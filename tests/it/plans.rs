@@ -99,4 +99,16 @@ async fn readings_are_judged_by_the_plan_that_is_in_force_when_they_arrive() {
     let history = server.cli(&[&show[..], &["--history"]].concat()).await;
     assert_eq!(history["rules"], json!([ended, last]));
     client.disconnect().await;
+
+    // Whoever it is about sees in the log what was done on the command line.
+    let noted: Vec<String> = sqlx::query_scalar(
+        "SELECT action FROM audit_event WHERE actor = 'homeward command line' AND patients = $1
+             AND action LIKE '%care_plan' ORDER BY sequence",
+    )
+    .bind([cgm.patient.0])
+    .fetch_all(&server.pool)
+    .await
+    .unwrap();
+    let (read, changed) = ("read_care_plan", "change_care_plan");
+    assert_eq!(noted, [changed, changed, changed, read, read]);
 }

@@ -179,7 +179,7 @@ pub async fn dry_run(
 }
 
 /// On whose histories a proposal is tried.
-async fn patients_of(pool: &PgPool, proposal: &Proposal) -> Result<Vec<PatientId>, DryRunError> {
+pub async fn patients_of(pool: &PgPool, proposal: &Proposal) -> Result<Vec<PatientId>, DryRunError> {
     let mut connection = connect(pool).await?;
     match &proposal.scope {
         Scope::Patient(patient) if patient_exists(&mut connection, *patient).await? => Ok(vec![*patient]),
