@@ -25,7 +25,8 @@ pub(crate) use exchange::{Exchange, Origin, pass};
 pub(crate) use idempotency::{IDEMPOTENCY_KEY, ShownOnce};
 #[cfg(test)]
 pub(crate) use may::does;
-pub(crate) use may::{Decide, is_scope, may};
+pub use may::is_scope;
+pub(crate) use may::{Decide, may};
 pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;
 pub(crate) use session::{CSRF_HEADER, SESSION_COOKIE, from_our_page, secret_of, session_of};

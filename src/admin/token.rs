@@ -3,6 +3,7 @@
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
+use homeward_api::is_scope;
 use homeward_store::access::Role;
 use homeward_store::admin::{NewToken, add_token_for, revoke_token};
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub(crate) struct TokenOptions {
     #[arg(long, value_name = "ID")]
     organisation: Option<i64>,
     /// A SMART on FHIR scope, as user/Observation.read; may be given several times [default: all that the role may]
-    #[arg(long, value_name = "SCOPE", value_parser = text)]
+    #[arg(long, value_name = "SCOPE", value_parser = scope)]
     scope: Vec<String>,
     /// For how many days it is good [default: until it is revoked]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
@@ -45,6 +46,14 @@ fn token_role(name: &str) -> Result<Role, String> {
     match name.parse()? {
         Role::Patient => Err("a program cannot be a patient".to_owned()),
         role => Ok(role),
+    }
+}
+
+/// One that grants nothing, for a slip of the pen, would be found out by the program alone.
+fn scope(text: &str) -> Result<String, &'static str> {
+    match is_scope(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a scope of resources, as user/Observation.read"),
     }
 }
 
@@ -74,6 +83,27 @@ pub(super) async fn run(
             let target = format!("revoked token {token}");
             note(connection, "manage_tokens", &target, &[], now).await?;
             Ok(json!({"token_id": token, "revoked_at": revoked_at}))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_one_of_resources() {
+        assert_eq!(
+            scope("user/Observation.read").as_deref(),
+            Ok("user/Observation.read")
+        );
+        for wrong in [
+            "Observation.read",
+            "user/Observation",
+            "launch",
+            "user/Observation.rs?code=4548-4",
+        ] {
+            assert!(scope(wrong).is_err(), "{wrong}");
         }
     }
 }

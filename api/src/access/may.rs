@@ -121,17 +121,20 @@ impl Principal {
     }
 }
 
-/// Whether a text is a SMART scope for resources, whatever it grants.
-pub(crate) fn is_scope(text: &str) -> bool {
+/// Whether a text is a SMART scope for resources of a type or of all types. One with a query, for some resources of a
+/// type alone, is none here: see [`grants`].
+pub fn is_scope(text: &str) -> bool {
     let parts = text
         .split_once('/')
         .and_then(|(context, rest)| Some((context, rest.split_once('.')?)));
     parts.is_some_and(|(context, (resource, access))| {
-        matches!(context, "user" | "system" | "patient") && !resource.is_empty() && !access.is_empty()
+        let is_whole = !resource.is_empty() && !access.is_empty() && !access.contains('?');
+        matches!(context, "user" | "system" | "patient") && is_whole
     })
 }
 
-/// Whether a SMART scope, `user/Observation.rs` or `patient/*.read` or `system/*.*`, grants something.
+/// Whether a SMART scope, `user/Observation.rs` or `patient/*.read` or `system/*.*`, grants something. One with a query,
+/// `user/Observation.rs?category=laboratory`, grants nothing: it would be more than it says.
 fn grants(scope: &str, wanted: super::action::Scope) -> bool {
     let Some((_, rest)) = scope.split_once('/') else {
         return false;
@@ -139,7 +142,9 @@ fn grants(scope: &str, wanted: super::action::Scope) -> bool {
     let Some((resource, access)) = rest.split_once('.') else {
         return false;
     };
-    let access = access.split('?').next().unwrap_or_default();
+    if access.contains('?') {
+        return false;
+    }
     let (read, write) = match access {
         "*" => (true, true),
         "read" => (true, false),
@@ -175,6 +180,8 @@ mod tests {
             ("user/Observation.write", false, true),
             ("user/Observation.cu", false, true),
             ("user/Observation.r", false, false),
+            ("user/Observation.rs?category=laboratory", false, false),
+            ("user/*.*?", false, false),
             ("user/CarePlan.read", false, false),
             ("user/Observation", false, false),
             ("launch", false, false),
