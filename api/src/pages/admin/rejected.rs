@@ -94,14 +94,28 @@ pub(crate) struct Parameters {
     busy: Option<u32>,
 }
 
-/// The filter that the fields of the page say; what makes no sense is not asked for.
-fn filter_of(device: &str, reason: &str, still: bool) -> RejectedFilter {
-    RejectedFilter {
-        device: device.trim().parse().ok(),
-        reason: reason_named(reason),
+/// The filter that the fields of the page say; an empty one asks for nothing.
+fn filter_of(device: &str, reason: &str, still: bool) -> Result<RejectedFilter, ApiError> {
+    let device = match device.trim() {
+        "" => None,
+        number => {
+            let wrong = |_| ApiError::parameter("device", "expected the number of a device");
+            Some(number.parse().map_err(wrong)?)
+        }
+    };
+    let reason = match reason {
+        "" => None,
+        name => {
+            let wrong = || ApiError::parameter("reason", "there is no such reason");
+            Some(reason_named(name).ok_or_else(wrong)?)
+        }
+    };
+    Ok(RejectedFilter {
+        device,
+        reason,
         still,
         ..RejectedFilter::default()
-    }
+    })
 }
 
 pub(crate) async fn get(
@@ -113,7 +127,7 @@ pub(crate) async fn get(
     let all = parameters.all == Some(true);
     let filter = RejectedFilter {
         before: parameters.before,
-        ..filter_of(&device, &reason, !all)
+        ..filter_of(&device, &reason, !all)?
     };
     let mut found = list_rejected(&mut *exchange.connection().await, &filter, MOST.and_one()).await?;
     let next = MOST.cut(&mut found).map(|last| last.id.to_string());
@@ -191,7 +205,7 @@ pub(crate) async fn replay_all(
     form: Form,
 ) -> Result<Response, ApiError> {
     let (device, reason) = (form.text("device"), form.text("reason"));
-    let filter = filter_of(device, reason, true);
+    let filter = filter_of(device, reason, true)?;
     let listed = list_rejected(&mut *exchange.connection().await, &filter, MOST_AT_ONCE).await?;
     let ids: Vec<i64> = listed.iter().map(|message| message.id).collect();
     let kept = load_rejected(&mut *app.connection().await?, &ids).await?;

@@ -133,6 +133,12 @@ async fn refused_messages_are_listed_without_their_content_and_tried_once_more()
         "{}",
         page.body
     );
+    // A number with a slip in it asks for nothing, and not for the messages of every device.
+    let slip = form(&page, &[("device", "1O01"), ("reason", "")]);
+    assert_eq!(admin.post("/admin/rejected/replay", &slip).await.status, 400);
+    assert_eq!(admin.get("/admin/rejected?device=1O01").await.status, 400);
+    assert_eq!(readings_of(&app, patient).await, 0);
+
     let one = admin.post("/admin/rejected/1/replay", &form(&page, &[])).await;
     assert_eq!(
         location(&one),
