@@ -9,8 +9,11 @@ interface Told {
   when: string;
 }
 
-// Streams tell of readings that were measured within the last hour; a page that was hidden for longer is read anew.
+// Streams tell of readings that were measured within the last hour; a page that heard none for longer is read anew.
 const TOLD_FOR = 50 * 60_000;
+// A stream that was refused is asked for again after so long, in milliseconds.
+const AGAIN = 5_000;
+const TICK = 30_000;
 
 const section = document.querySelector<HTMLElement>('[data-readings]');
 const link = section?.querySelector<HTMLElement>('[data-live]');
@@ -53,18 +56,39 @@ function tell(told: Told): void {
 
 if (section && link && news) {
   let events: EventSource | undefined;
+  let retry: number | undefined;
   // What has arrived until then is on the page: a stream begins after it, and goes on after the last event that it told.
   let after = section.dataset.asOf ?? new Date().toISOString();
-  let hiddenSince: number | undefined;
+  // Since when no stream tells of anything.
+  let deafSince: number | undefined;
   const say = (live: boolean): void => {
     link.textContent = live ? 'Live: new readings show up here' : 'No connection: these values may be out of date';
     link.classList.toggle('hw-live--broken', !live);
   };
+  const leave = (): void => {
+    clearTimeout(retry);
+    events?.close();
+    deafSince ??= Date.now();
+  };
+  // A tab that nobody looks at asks for nothing: a browser has few connections to one server.
   const follow = (): void => {
-    events = new EventSource(`${section.dataset.readings}?after=${encodeURIComponent(after)}`);
-    events.addEventListener('open', () => say(true));
-    events.addEventListener('error', () => say(false));
-    events.addEventListener('reading', (event) => {
+    leave();
+    if (document.visibilityState !== 'visible') return;
+    const source = new EventSource(`${section.dataset.readings}?after=${encodeURIComponent(after)}`);
+    events = source;
+    source.addEventListener('open', () => {
+      // Of what was measured long ago the stream does not tell.
+      if (deafSince !== undefined && Date.now() - deafSince > TOLD_FOR) window.location.reload();
+      deafSince = undefined;
+      say(true);
+    });
+    source.addEventListener('error', () => {
+      deafSince ??= Date.now();
+      say(false);
+      // A browser tries again by itself, but for an answer that is no stream.
+      if (source.readyState === EventSource.CLOSED) retry = window.setTimeout(follow, AGAIN);
+    });
+    source.addEventListener('reading', (event) => {
       after = new Date(Number(event.lastEventId) / 1000).toISOString();
       const told: Told = JSON.parse(event.data);
       if (!renew(told)) tell(told);
@@ -72,17 +96,16 @@ if (section && link && news) {
   };
   // A line that breaks below it is noticed by a stream only after a long while.
   addEventListener('offline', () => {
-    events?.close();
+    leave();
     say(false);
   });
   addEventListener('online', follow);
-  // A tab that nobody looks at asks for nothing: a browser has few connections to one server.
-  document.addEventListener('visibilitychange', () => {
-    events?.close();
-    if (document.visibilityState !== 'visible') hiddenSince = Date.now();
-    // Of what was measured long ago the stream does not tell.
-    else if (hiddenSince !== undefined && Date.now() - hiddenSince > TOLD_FOR) window.location.reload();
-    else follow();
-  });
-  if (document.visibilityState === 'visible') follow();
+  document.addEventListener('visibilitychange', follow);
+  // A clock that has stood still for so long was that of a sleeping computer, whose stream is dead and does not say so.
+  let tickedAt = Date.now();
+  setInterval(() => {
+    if (Date.now() - tickedAt > TOLD_FOR) window.location.reload();
+    tickedAt = Date.now();
+  }, TICK);
+  follow();
 }

@@ -25,9 +25,12 @@ async function tryCharts(page, say) {
 await run(async (page, say) => {
   await please('publish a very low glucose');
   await signIn(page, name, password);
+  // A stream that is refused is asked for again.
+  await page.route('**/readings/stream*', (route) => route.fulfill({ status: 503 }), { times: 1 });
   await page.getByRole('link', { name: 'A Patient', exact: true }).first().click();
   await page.getByRole('heading', { name: 'Open alerts' }).waitFor();
   await page.getByRole('link', { name: 'Glucose very low' }).first().waitFor();
+  await page.getByText('No connection: these values may be out of date').waitFor();
   await page.getByText('Live: new readings show up here').waitFor();
 
   // What comes while nobody looks is there when somebody does again.
@@ -39,6 +42,18 @@ await run(async (page, say) => {
   await please('measure a pressure while nobody looks');
   await look('visible');
   await page.locator('[data-metric="systolic"]', { hasText: '141' }).waitFor();
+
+  // After an hour without a line the page is read anew: a stream does not tell of what was measured so long ago.
+  await page.evaluate(() => { window.heardNothing = true; });
+  await page.context().setOffline(true);
+  await page.getByText('No connection: these values may be out of date').waitFor();
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 3_600_000;
+  });
+  await page.context().setOffline(false);
+  await page.waitForFunction(() => !('heardNothing' in window));
+  await page.getByText('Live: new readings show up here').waitFor();
 
   // A reading shows up by itself; the charts wait until they are asked.
   await please('publish glucose in range');
