@@ -18,6 +18,8 @@ pub(super) const MDC: &str = "urn:iso:std:iso:11073:10101";
 pub(super) const BITS: &str = "http://hl7.org/fhir/uv/phd/CodeSystem/ASN1ToHL7";
 /// The same, where terminology.hl7.org has taken it over.
 const BITS_OF_HL7: &str = "http://terminology.hl7.org/CodeSystem/ASN1ToHL7";
+/// Why there is no value.
+pub(super) const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 /// Yes and no as codes.
 pub(super) const YES_NO: &str = "http://terminology.hl7.org/CodeSystem/v2-0136";
 

@@ -7,10 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::build::{coding, instant, reference, set};
-use super::codes::{SAMPLES, UCUM, blood_pressure, code_of};
+use super::codes::{ABSENT, SAMPLES, UCUM, blood_pressure, code_of};
 use crate::{Metric, PatientId};
 
-const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 const STATISTICS: &str = "http://terminology.hl7.org/CodeSystem/observation-statistics";
 
 /// The readings that carry a code, as this product writes them.

@@ -7,13 +7,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::build::{coding, instant, reference, set};
-use super::codes::{LOINC, SNOMED, UCUM};
+use super::codes::{ABSENT, LOINC, SNOMED, UCUM};
 use super::patient::THIS_SOFTWARE;
-use super::{ObservationId, ParseObservationIdError};
+use super::{OBSERVATION_CATEGORY, ObservationId, ParseObservationIdError};
 use crate::PatientId;
-
-const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
-const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 
 /// The category of average home blood pressures, and all codes by which they are found: that of the panel, and those of
 /// its parts.
@@ -85,8 +82,8 @@ pub struct HomeAverage<'r> {
 
 /// The average as an Observation.
 ///
-/// Its code is that of a panel of means (LOINC 96607-7 ?), never that of a measured pressure, so that no
-/// reader takes it for one.
+/// Its code is that of a panel of means (LOINC 96607-7, from a secondary copy and still to be checked by a
+/// clinician), never that of a measured pressure, so that no reader takes it for one.
 pub fn home_average(average: &HomeAverage<'_>) -> Json {
     let component = |code: &str, display: &str, value: Option<f64>| {
         let mut component = json!({"code": {"coding": [coding(SNOMED, code, display)]}});
@@ -99,7 +96,7 @@ pub fn home_average(average: &HomeAverage<'_>) -> Json {
         "resourceType": "Observation",
         "id": SummaryId::HomeAverage(average.patient, average.period.1).to_string(),
         "status": if average.over { "final" } else { "preliminary" },
-        "category": [{"coding": [{"system": CATEGORY, "code": HOME_AVERAGE.0}]}],
+        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": HOME_AVERAGE.0}]}],
         "code": {
             "coding": [coding(LOINC, "96607-7", "Blood pressure panel mean systolic and mean diastolic")],
             "text": "Average home blood pressure",
@@ -164,7 +161,7 @@ pub fn news2(score: &News2Score<'_>) -> Json {
         "resourceType": "Observation",
         "id": SummaryId::News2(score.patient, score.at).to_string(),
         "status": "final",
-        "category": [{"coding": [{"system": CATEGORY, "code": NEWS2.0}]}],
+        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": NEWS2.0}]}],
         "code": {
             "coding": [coding(SNOMED, "1104051000000101", "NEWS2 total score")],
             "text": "National Early Warning Score 2",

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::build::{coding, instant};
-use super::codes::{LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of};
+use super::codes::{ABSENT, LEVELS, MDC, MEAL_CONTEXT, MEALS, SNOMED, UCUM, blood_pressure, code_of};
 use super::{CAUTION, ObservationId, READING_CONTEXT};
 use crate::fhir::passport::{Kept, KeptReading, keep};
 use crate::{Context, DeviceId, Metric, PatientId, Reading};
@@ -14,7 +14,6 @@ use crate::{Context, DeviceId, Metric, PatientId, Reading};
 /// The code system of the categories of Observations.
 pub const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
-const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 
 /// A reading of the record.
 #[derive(Clone, Copy, Debug)]
