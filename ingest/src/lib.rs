@@ -93,16 +93,14 @@ pub async fn start(
     let watchers = CancellationToken::new();
     broker.watch(&directory, &tasks, &watchers);
 
-    // Each says when it ends; none should before the stop.
-    let (died, deaths) = mpsc::channel(config.lanes + 1);
-    let mut lanes = Vec::new();
-    for index in 0..config.lanes.max(1) {
+    let count = config.lanes.max(1);
+    // Each says when it ends, and so does the intake; none should before the stop.
+    let (died, deaths) = mpsc::channel(count + 1);
+    let mut lanes = Vec::with_capacity(count);
+    for index in 0..count {
         let (parts_in, parts_out) = mpsc::channel(LANE_QUEUE);
         let lane = Lane {
-            index: LaneIndex {
-                index,
-                lanes: config.lanes.max(1),
-            },
+            index: LaneIndex { index, lanes: count },
             pool: lane_pool.clone(),
             writer: gate.writer,
             clock: clock.clone(),

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clap::Subcommand;
 use homeward_alerts::Programme;
 use homeward_alerts::plans::copy_programme;
-use homeward_record::{NhsNumber, PatientId};
+use homeward_record::NhsNumber;
 use homeward_store::admin::{NewPatient, add_patients};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -68,20 +68,10 @@ pub(super) async fn run(
     };
     let patient = add_patients(connection, &[new]).await?[0];
     for programme in &plan {
-        enrol(connection, &[patient], programme, now).await?;
+        copy_programme(connection, &[patient], programme, (AUTHOR, "enrolment"), now).await?;
     }
     let target = format!("patient {patient}");
     note(connection, "manage_patients", &target, &[patient], now).await?;
     let plans: Vec<&str> = plan.iter().map(|programme| programme.name.as_str()).collect();
     Ok(json!({"patient_id": patient, "plans": plans}))
-}
-
-/// Puts a programme's rules into the care plans of patients.
-async fn enrol(
-    connection: &mut PgConnection,
-    patients: &[PatientId],
-    programme: &Programme,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    Ok(copy_programme(connection, patients, programme, (AUTHOR, "enrolment"), now).await?)
 }

@@ -3,6 +3,8 @@
 use chrono::NaiveDate;
 use homeward_alerts::summary::blood_pressure::HomeCourse;
 
+use crate::access_log::capital;
+
 /// Of some courses, the newest first, the one that says most: the newest with enough days to judge, else the newest with an
 /// average. One that has just begun says nothing yet.
 pub(crate) fn telling(courses: &[HomeCourse]) -> Option<&HomeCourse> {
@@ -42,9 +44,7 @@ pub(crate) fn course_in_words(course: &HomeCourse) -> String {
         None => format!(". The target is below {target}."),
     };
     for remark in &course.sufficiency.remarks {
-        let mut letters = remark.chars();
-        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-        told += &format!(" {first}{}.", letters.as_str());
+        told += &format!(" {}.", capital(remark));
     }
     told
 }

@@ -6,6 +6,7 @@ use super::super::form::Form;
 use super::super::view::Who;
 use super::super::worklist::row::Row;
 use crate::access::Exchange;
+use crate::access_log::capital;
 use crate::error::ApiError;
 
 /// What the forms have in common.
@@ -59,11 +60,11 @@ impl Forms {
 
 impl Refused {
     pub(super) fn new(action: &'static str, error: &ApiError, typed: Form) -> Refused {
-        let mut why = error.to_string();
-        if let Some(first) = why.get(..1).map(str::to_uppercase) {
-            why.replace_range(..1, &first);
+        Refused {
+            action,
+            why: capital(&error.to_string()),
+            typed,
         }
-        Refused { action, why, typed }
     }
 
     /// Where on the page it can be tried again; where it cannot, what happened meanwhile.

@@ -5,6 +5,7 @@ use homeward_store::alerts::{Assigned, EpisodeFilter, EpisodeStatus, Open, Place
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access_log::capital;
 use crate::alerts::SEVERITIES;
 use crate::error::ApiError;
 use crate::request::{choose_some, parsed};
@@ -224,12 +225,4 @@ impl Filters {
         }
         kept
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
 }
