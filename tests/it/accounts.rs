@@ -164,11 +164,7 @@ async fn a_patient_chooses_the_password_at_once_and_may_be_a_proxy() {
         // In no role of a patient there is nothing that a proxy could do.
         &["proxy", "add", "--account", &account, "--patient", &other],
     ] {
-        let output = tokio::task::spawn_blocking({
-            let mut command = server.command(arguments);
-            move || command.output().unwrap()
-        });
-        assert!(!output.await.unwrap().status.success(), "{arguments:?}");
+        server.cli_fails(arguments).await;
     }
     server
         .cli(&[

@@ -9,7 +9,6 @@ mod client;
 mod committing;
 mod contacts;
 mod credentials;
-mod draining;
 mod dry_run;
 mod entering;
 mod episodes;

@@ -253,17 +253,6 @@ async fn lived<'s>(server: &'s Server, now: DateTime<Utc>) -> (Seen<'s>, Device)
     (seen, sensor)
 }
 
-/// Runs the command, and answers what it says and whether it went well.
-async fn run(server: &Server, arguments: &[&str]) -> (bool, String) {
-    let mut command = server.command(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
 #[tokio::test]
 async fn a_patient_who_is_taken_over_has_the_same_trends_alerts_and_summaries() {
     let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -404,11 +393,8 @@ async fn who_is_there_already_is_left_alone_unless_readings_are_to_be_merged() {
         "--born",
     ];
     let added = to.cli(&[&add[..], &["1948-07-05"]].concat()).await;
-    let (well, said) = run(&to, &["import", file]).await;
-    assert!(
-        !well && said.contains("is in the record already. With --merge"),
-        "{said}"
-    );
+    let said = to.cli_fails(&["import", file]).await;
+    assert!(said.contains("is in the record already. With --merge"), "{said}");
 
     let taken = &to.cli(&["import", "--merge", file]).await["files"][0];
     assert_eq!(taken["readings"], json!({"stored": 2, "stored_earlier": 0}));
@@ -493,11 +479,8 @@ async fn a_bundle_of_another_supplier_gives_what_is_known_and_a_malformed_one_no
     broken["extension"] = json!([{
         "url": "https://homeward.example/fhir/StructureDefinition/stored-reading", "valueString": "{}"}]);
     write(&bundle(&[patient.clone(), observation(71.0, 10), broken]));
-    let (well, said) = run(&server, &["import", path]).await;
-    assert!(
-        !well && said.contains("entry[2] (Observation): missing field"),
-        "{said}"
-    );
+    let said = server.cli_fails(&["import", path]).await;
+    assert!(said.contains("entry[2] (Observation): missing field"), "{said}");
     let people: i64 = sqlx::query_scalar("SELECT count(*) FROM patient")
         .fetch_one(&server.pool)
         .await
@@ -523,9 +506,6 @@ async fn a_bundle_of_another_supplier_gives_what_is_known_and_a_malformed_one_no
     let again = &server.cli(&["import", path]).await["files"][0];
     assert_eq!(again["taken_over_before"], true);
 
-    let (well, said) = run(&server, &["import", "/nowhere.json"]).await;
-    assert!(
-        !well && said.contains("nothing of /nowhere.json was taken over"),
-        "{said}"
-    );
+    let said = server.cli_fails(&["import", "/nowhere.json"]).await;
+    assert!(said.contains("nothing of /nowhere.json was taken over"), "{said}");
 }

@@ -14,13 +14,6 @@ fn pulse_of(patient: PatientId) -> f64 {
     60.25 + (patient.0 % 100) as f64
 }
 
-/// What a command says that fails.
-fn told_by(server: &Server, arguments: &[&str]) -> String {
-    let output = server.command(arguments).output().unwrap();
-    assert!(!output.status.success(), "homeward {arguments:?} succeeded");
-    String::from_utf8(output.stderr).unwrap()
-}
-
 #[tokio::test]
 async fn an_export_has_nobody_who_opted_out_and_says_who_nobody_is() {
     let database = TestDatabase::create().await;
@@ -61,7 +54,7 @@ async fn an_export_has_nobody_who_opted_out_and_says_who_nobody_is() {
         .as_str()
         .to_owned();
     fs::write(&answer, format!("{rest}{stranger},\n")).unwrap();
-    let wrong = told_by(&server, &["opt-out", "import", &answer]);
+    let wrong = server.cli_fails(&["opt-out", "import", &answer]).await;
     assert!(wrong.contains("line 12") && !wrong.contains(&stranger), "{wrong}");
     fs::write(&answer, rest).unwrap();
     let imported = server.cli(&["opt-out", "import", &answer]).await;
@@ -111,7 +104,7 @@ async fn an_export_has_nobody_who_opted_out_and_says_who_nobody_is() {
     ];
     let made = server.cli(&export).await;
     assert_eq!((&made["patients"], &made["opted_out"]), (&json!(10), &json!(2)));
-    assert!(told_by(&server, &export).contains("is there already"));
+    assert!(server.cli_fails(&export).await.contains("is there already"));
     let read = |name: &str| fs::read_to_string(folder.path().join("export").join(name)).unwrap();
     let aggregates = read("aggregates.csv");
     let pulses: Vec<&str> = aggregates

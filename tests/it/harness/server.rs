@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -139,14 +139,23 @@ impl Server {
 
     /// Runs an administration command against the same record and answers what it prints.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Value {
-        let mut command = self.command(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .unwrap()
-            .unwrap();
+        let output = self.run(arguments).await;
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "homeward {arguments:?} failed: {told}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs a command that has to fail and answers what it says.
+    pub(crate) async fn cli_fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).await;
+        assert!(!output.status.success(), "homeward {arguments:?} succeeded");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        output.await.unwrap().unwrap()
     }
 
     /// A command on the command line, yet to be run.
