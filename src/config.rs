@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::TimeDelta;
 use homeward_alerts::notify;
-use homeward_api::IdentityProvider;
+use homeward_api::{Allowances, IdentityProvider};
 use homeward_ingest::Limits;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "retention_days")]
     retention_days: u32,
     pub(crate) requests_per_minute: NonZeroU32,
+    strangers_per_minute: NonZeroU32,
+    wrong_per_minute: NonZeroU32,
     #[serde(deserialize_with = "positive")]
     stop_within_seconds: u64,
     /// Without one, the command decides.
@@ -127,6 +129,8 @@ impl Default for Settings {
             lanes: 4,
             retention_days: 7_305,
             requests_per_minute: const { NonZeroU32::new(1_200).unwrap() },
+            strangers_per_minute: const { NonZeroU32::new(600).unwrap() },
+            wrong_per_minute: const { NonZeroU32::new(60).unwrap() },
             stop_within_seconds: 30,
             log: None,
             log_format: LogFormat::Auto,
@@ -214,6 +218,14 @@ impl Settings {
     /// How long stopping may take before what is left is cut off.
     pub(crate) fn stop_within(&self) -> Duration {
         Duration::from_secs(self.stop_within_seconds)
+    }
+
+    /// How often those may ask who have not signed in.
+    pub(crate) fn strangers(&self) -> Allowances {
+        Allowances {
+            requests: self.strangers_per_minute,
+            wrong: self.wrong_per_minute,
+        }
     }
 
     /// Where others reach the HTTP interface.
@@ -481,6 +493,7 @@ mod tests {
             ("[limits]\nwindow = 70000", ("", ""), "70000"),
             ("retention_days = 36526", ("", ""), "from 1 to 36525"),
             ("lanes = ", ("", ""), "line 1"),
+            ("wrong_per_minute = 0", ("", ""), "nonzero"),
             (
                 "",
                 ("HOMEWARD_LANSE", "4"),

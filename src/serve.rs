@@ -227,6 +227,7 @@ fn api_state(
         identity_providers: settings.identity_providers(),
         caller,
         requests_per_minute: settings.requests_per_minute,
+        strangers: settings.strangers(),
         clock: Clock::System,
         ingest_ready: Arc::new(move || match stopping.is_cancelled() {
             true => Err("it is being stopped".to_owned()),

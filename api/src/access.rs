@@ -5,8 +5,8 @@
 //! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
 //! answered; when it has not, nothing has happened.
 //!
-//! Each caller has an allowance of requests ([`rate_limit`]), and one that is sent twice under a key is done once
-//! ([`idempotency`]).
+//! Each caller has an allowance of requests ([`rate_limit`]), and whoever is none has one with all others who are none in
+//! the same network ([`strangers`]). A request that is sent twice under a key is done once ([`idempotency`]).
 //!
 //! A caller shows a bearer token, or the cookie of a session in which a role is picked: see [`crate::sign_in`].
 
@@ -14,19 +14,24 @@ mod action;
 mod exchange;
 mod idempotency;
 mod may;
+mod origin;
 mod principal;
 mod rate_limit;
 mod session;
+mod strangers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use action::{Action, in_words};
-pub(crate) use exchange::{Exchange, Origin, pass};
+pub(crate) use exchange::{Exchange, pass};
 pub(crate) use idempotency::{IDEMPOTENCY_KEY, ShownOnce};
 #[cfg(test)]
 pub(crate) use may::does;
 pub use may::is_scope;
 pub(crate) use may::{Decide, may};
+pub(crate) use origin::Origin;
 pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;
 pub(crate) use session::{CSRF_HEADER, SESSION_COOKIE, from_our_page, secret_of, session_of};
+pub use strangers::Allowances;
+pub(crate) use strangers::Strangers;

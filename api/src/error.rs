@@ -76,6 +76,12 @@ pub(crate) enum ApiError {
         /// When to try again.
         seconds: i64,
     },
+    /// Too many requests came from there that show nothing good.
+    #[error("too many requests come from your network; try again in {seconds} seconds")]
+    CrowdedNetwork {
+        /// When to try again.
+        seconds: i64,
+    },
     /// The token is unknown or revoked.
     #[error("the token is unknown or was revoked")]
     BadToken,
@@ -167,7 +173,9 @@ impl ApiError {
             ApiError::NotKnown(_) => ("not-known", StatusCode::UNAUTHORIZED, "Not signed in"),
             ApiError::CodeNeeded => ("code-needed", StatusCode::UNAUTHORIZED, "A code is needed"),
             ApiError::WrongCode { .. } => ("wrong-code", StatusCode::FORBIDDEN, "The code is not right"),
-            ApiError::TooOften { .. } => ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often"),
+            ApiError::TooOften { .. } | ApiError::CrowdedNetwork { .. } => {
+                ("too-often", StatusCode::TOO_MANY_REQUESTS, "Too often")
+            }
             ApiError::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::NotFound(_) => ("not-found", StatusCode::NOT_FOUND, "Not found"),
             ApiError::Method => (
@@ -203,7 +211,9 @@ impl ApiError {
 
     fn header(&self, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            ApiError::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
+            ApiError::TooOften { seconds } | ApiError::CrowdedNetwork { seconds } => {
+                Some((RETRY_AFTER, HeaderValue::from(*seconds)))
+            }
             ApiError::NoToken
             | ApiError::NoSession
             | ApiError::NotLetIn

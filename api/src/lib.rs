@@ -52,7 +52,7 @@ mod query_plans;
 #[cfg(test)]
 mod testing;
 
-pub use access::is_scope;
+pub use access::{Allowances, is_scope};
 pub use entering::{Enter, Entered, Entering, Entry, NotEntered, Replay, Replayed};
 pub use serve::{ApiState, serve};
 pub use sign_in::IdentityProvider;

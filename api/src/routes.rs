@@ -17,7 +17,7 @@ use sqlx::{Postgres, Transaction};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Action, Decide, RateLimits};
+use crate::access::{Action, Decide, RateLimits, Strangers};
 use crate::alerts::{self, AlertHub};
 use crate::error::ApiError;
 use crate::openapi::{Documented, Told};
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) dry_runs: Semaphore,
     /// How often each caller may ask.
     pub(crate) rate_limits: RateLimits,
+    /// How often those may ask who are none.
+    pub(crate) strangers: Strangers,
     /// Homeward, as each identity provider knows it.
     pub(crate) relying_parties: Vec<RelyingParty>,
     /// Where passwords are hashed.
@@ -80,6 +82,7 @@ impl Shared {
         Ok(Arc::new(Shared {
             relying_parties: parties.collect::<Result<_, _>>()?,
             rate_limits: RateLimits::new(state.requests_per_minute),
+            strangers: Strangers::new(state.strangers),
             state,
             hub: AlertHub::new(),
             dry_runs: Semaphore::new(1),
@@ -360,18 +363,18 @@ fn told<H: Documented<D>, D>(_: &H) -> Option<fn(&mut Told)> {
 #[rustfmt::skip]
 pub(crate) fn open_routes() -> Vec<OpenRoute> {
     use Needs::*;
-    let aside = |path, handler| OpenRoute { method: Method::GET, path, needs: Nothing, says: "", tell: None, handler };
+    let aside = |path, needs, handler| OpenRoute { method: Method::GET, path, needs, says: "", tell: None, handler };
     let page = |method, path, needs, handler| OpenRoute { method, path, needs, says: "", tell: None, handler };
     let route = |method, path, needs, says, tell, handler| OpenRoute { method, path, needs, says, tell, handler };
     vec![
-        aside("/healthz", get(health::alive)),
-        aside("/readyz", get(health::ready)),
-        aside("/metrics", get(metrics::get)),
-        aside("/fhir/R4/metadata", get(fhir::metadata::get)),
-        aside("/api/v1/openapi.json", get(openapi::get)),
-        aside("/api/docs", get(openapi::reader)),
-        aside("/api/docs/{file}", get(openapi::file)),
-        aside("/assets/{file}", get(pages::assets::get)),
+        aside("/healthz", Uncounted, get(health::alive)),
+        aside("/readyz", Uncounted, get(health::ready)),
+        aside("/metrics", Uncounted, get(metrics::get)),
+        aside("/fhir/R4/metadata", Nothing, get(fhir::metadata::get)),
+        aside("/api/v1/openapi.json", Nothing, get(openapi::get)),
+        aside("/api/docs", Nothing, get(openapi::reader)),
+        aside("/api/docs/{file}", Nothing, get(openapi::file)),
+        aside("/assets/{file}", Uncounted, get(pages::assets::get)),
         page(Method::GET, "/", Session, get(pages::home::get)),
         page(Method::GET, "/sign-in", Nothing, get(pages::sign_in::get)),
         page(Method::POST, "/sign-in", Nothing, post(pages::sign_in::post)),
@@ -380,8 +383,8 @@ pub(crate) fn open_routes() -> Vec<OpenRoute> {
         page(Method::POST, "/password", Session, post(pages::password::post)),
         page(Method::GET, "/role", Session, get(pages::role::get)),
         page(Method::POST, "/role", Session, post(pages::role::post)),
-        aside("/api/v1/identity-providers/{provider}/sign-in", get(sign_in::provider::begin)),
-        aside("/api/v1/identity-providers/{provider}/callback", get(sign_in::provider::callback)),
+        aside("/api/v1/identity-providers/{provider}/sign-in", Nothing, get(sign_in::provider::begin)),
+        aside("/api/v1/identity-providers/{provider}/callback", Proof, get(sign_in::provider::callback)),
         route(Method::GET, "/api/v1/identity-providers", Nothing, "Through whom one can sign in", told(&sign_in::provider::list), get(sign_in::provider::list)),
         route(Method::GET, "/share/{secret}", Share, "", None, get(share::get)),
         route(Method::POST, "/share/{secret}", Share, "", None, post(share::post)),

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Origin;
+use crate::access::{Allowances, Origin};
 use crate::entering::{Enter, Replay};
 use crate::routes::{Shared, router};
 use crate::sign_in::IdentityProvider;
@@ -57,6 +57,8 @@ pub struct ApiState {
     pub caller: Caller,
     /// How many requests each caller may send in a minute.
     pub requests_per_minute: NonZeroU32,
+    /// How many those may send who are no callers yet.
+    pub strangers: Allowances,
     /// Where the time comes from.
     pub clock: Clock,
     /// Takes a reading that comes over HTTP to the lane of its patient.

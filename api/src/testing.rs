@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use self::lane::enter;
-use crate::access::{Decide, may};
+use crate::access::{Allowances, Decide, may};
 use crate::entering::Entering;
 use crate::routes::{Shared, router_deciding_by};
 use crate::serve::ApiState;
@@ -279,6 +279,10 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
         identity_providers: Vec::new(),
         caller: CALLER.clone(),
         requests_per_minute: NonZeroU32::MAX,
+        strangers: Allowances {
+            requests: NonZeroU32::MAX,
+            wrong: NonZeroU32::MAX,
+        },
         clock: Clock::Fixed(now()),
         ingest_ready: Arc::new(|| Ok(())),
         render_metrics: Arc::new(move || metrics.render()),

@@ -2,7 +2,6 @@
 //! log of reads and changes.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -19,14 +18,11 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex as AsyncMutex, MutexGuard};
 
 use super::may::{Decide, Denied};
-use super::{Action, Principal, idempotency};
+use super::principal::shown;
+use super::{Action, Origin, Principal, idempotency};
 use crate::error::{ApiError, Problem};
 use crate::request::Path;
 use crate::routes::App;
-
-/// From where a request came: put into its extensions by whoever accepted the connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin(pub(crate) IpAddr);
 
 /// A request that has been let in. Handlers take it as an argument.
 #[derive(Clone)]
@@ -249,15 +245,19 @@ pub(crate) async fn pass(
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let now = app.clock.now();
-    let mut transaction = app.begin().await?;
-    let principal = Principal::of(&app, &mut transaction, (&parts.method, &parts.headers), now).await?;
+    let origin = parts.extensions.get::<Origin>().copied();
+    let find = async {
+        let mut transaction = app.begin().await?;
+        let caller = (&parts.method, &parts.headers);
+        let principal = Principal::of(&app, &mut transaction, caller, now).await?;
+        Ok((transaction, principal))
+    };
+    let found = app.strangers.meet(origin, shown(&parts.headers), find).await;
+    let (mut transaction, principal) = found?;
     let allowance = app.rate_limits.take(principal.acts_as.id)?;
     let key = idempotency::key_of(&parts)?;
     let target = parts.uri.path().to_owned();
-    let origin = parts
-        .extensions
-        .get::<Origin>()
-        .map(|origin| origin.0.to_string());
+    let origin = origin.map(|origin| origin.0.to_string());
     let path = Path::from_request_parts(&mut parts, &()).await?;
     // What is no number names no patient; the handler says so.
     let patient = path.value::<PatientId>("patient").ok();

@@ -8,7 +8,7 @@ use homeward_store::sessions::{note_use, session_is_good};
 use homeward_store::tokens::{find_token, token_is_good};
 use sqlx::PgConnection;
 
-use super::session::session_of;
+use super::session::{secret_of, session_of};
 use crate::error::ApiError;
 use crate::routes::App;
 
@@ -43,19 +43,19 @@ pub(crate) enum Subject {
 }
 
 impl Principal {
-    /// Finds out who calls. A token counts before a cookie: no page sends one by itself.
+    /// Finds out who calls, by what is [`shown`].
     pub(super) async fn of(
         app: &App,
         connection: &mut PgConnection,
         (method, headers): (&Method, &HeaderMap),
         now: DateTime<Utc>,
     ) -> Result<Principal, ApiError> {
-        match headers.get(AUTHORIZATION) {
-            Some(header) => {
-                let token = header.to_str().ok().and_then(bearer_token);
-                Principal::of_token(connection, token.ok_or(ApiError::NoToken)?, now).await
+        match headers.contains_key(AUTHORIZATION) {
+            true => {
+                let token = shown(headers).ok_or(ApiError::NoToken)?;
+                Principal::of_token(connection, token, now).await
             }
-            None => Principal::of_session(app, connection, (method, headers), now).await,
+            false => Principal::of_session(app, connection, (method, headers), now).await,
         }
     }
 
@@ -111,6 +111,14 @@ impl Principal {
             Subject::Token { id, .. } => token_is_good(connection, *id, now).await?,
             Subject::Session { hash, .. } => session_is_good(connection, hash, self.acts_as.id, now).await?,
         })
+    }
+}
+
+/// What a request shows of whose it is. A token counts before a cookie: no page sends one by itself.
+pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
+    match headers.get(AUTHORIZATION) {
+        Some(header) => header.to_str().ok().and_then(bearer_token),
+        None => secret_of(headers),
     }
 }
 

@@ -83,7 +83,7 @@ fn value(text: String) -> HeaderValue {
 }
 
 /// Rounded up: who waits that long waits long enough.
-fn whole_seconds(wait: Duration) -> i64 {
+pub(super) fn whole_seconds(wait: Duration) -> i64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     i64::try_from(seconds).unwrap_or(i64::MAX).max(1)
 }

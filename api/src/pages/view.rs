@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Request;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
@@ -145,16 +145,19 @@ struct Message<'a> {
     who: Option<Who>,
     title: &'a str,
     text: &'a str,
+    /// It may help to sign in once more.
+    sign_in: bool,
 }
 
-/// Turns what went wrong on the way to a page into a page. Whoever is not signed in is led to where one signs in.
+/// Turns what went wrong on the way to a page into a page. Whoever is not signed in is led to where one signs in. That it was
+/// too often is a page for browsers on each path.
 pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let for_programs = ["/api/", "/fhir/", "/share/"]
         .iter()
         .any(|prefix| path.starts_with(prefix))
         || ["/healthz", "/readyz", "/metrics"].contains(&path);
-    if for_programs || !wants_page(request.headers()) {
+    if !wants_page(request.headers()) {
         return next.run(request).await;
     }
     let wanted = request
@@ -168,6 +171,10 @@ pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
         return response;
     };
     let status = response.status();
+    let too_often = status == StatusCode::TOO_MANY_REQUESTS;
+    if for_programs && !too_often {
+        return response;
+    }
     if status == StatusCode::UNAUTHORIZED {
         let to: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
         return see(&if safe {
@@ -180,8 +187,13 @@ pub(crate) async fn outcomes(request: Request, next: Next) -> Response {
         who: None,
         title: problem.title,
         text: &format!("{}.", capital(&problem.detail)),
+        sign_in: too_often,
     };
-    page(status, &message)
+    let mut page = page(status, &message);
+    if let Some(when) = response.headers().get(RETRY_AFTER) {
+        page.headers_mut().insert(RETRY_AFTER, when.clone());
+    }
+    page
 }
 
 /// Whether it is a browser that asks for a page.

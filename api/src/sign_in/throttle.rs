@@ -2,8 +2,6 @@
 //!
 //! Names are counted whether or not anybody has them, so that nothing is learned from being told to wait.
 
-use std::net::IpAddr;
-
 use chrono::TimeDelta;
 use homeward_store::accounts::{count_attempt, forgive_attempt};
 use homeward_store::audit;
@@ -58,14 +56,9 @@ fn of_name(name: &str) -> String {
     format!("name {}", name.trim().to_lowercase())
 }
 
-/// An address, of IPv6 the network that one subscriber has.
 fn of_address(visit: &Visit) -> String {
     match visit.origin {
-        Some(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("address {a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Some(address) => format!("address {}", address.to_canonical()),
+        Some(origin) => format!("address {}", origin.network()),
         None => "address unknown".to_owned(),
     }
 }

@@ -1,7 +1,5 @@
 //! A request of somebody who acts in no role (yet).
 
-use std::net::IpAddr;
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -17,6 +15,8 @@ use crate::routes::App;
 /// What a route that is not for a role needs of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
+    /// Nothing, and nobody counts who asks: it is for those who run the process, or keeps the record out of it.
+    Uncounted,
     /// Nothing.
     Nothing,
     /// A session, whether or not a role is picked in it.
@@ -24,14 +24,16 @@ pub(crate) enum Needs {
     /// The secret of a share in the path, and to see something its code: the handler looks, in the transaction in which it
     /// answers.
     Share,
+    /// What an identity provider has the browser bring along: the handler looks.
+    Proof,
 }
 
 /// When and from where a request comes.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
     pub(crate) now: DateTime<Utc>,
-    /// The address of the network.
-    pub(super) origin: Option<IpAddr>,
+    /// From where.
+    pub(super) origin: Option<Origin>,
     origin_text: Option<String>,
     target: String,
     /// The secret of a session that the browser has already.
@@ -40,11 +42,11 @@ pub(crate) struct Visit {
 
 impl Visit {
     fn of(app: &App, parts: &Parts) -> Visit {
-        let origin = parts.extensions.get::<Origin>().map(|origin| origin.0);
+        let origin = parts.extensions.get::<Origin>().copied();
         Visit {
             now: app.clock.now(),
             origin,
-            origin_text: origin.map(|origin| origin.to_string()),
+            origin_text: origin.map(|origin| origin.0.to_string()),
             target: parts.uri.path().to_owned(),
             secret: secret_of(&parts.headers).map(str::to_owned),
         }
@@ -108,19 +110,43 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
+    let origin = parts.extensions.get::<Origin>().copied();
     match needs {
-        // Also no other site has a browser sign in here, as somebody else than who sits before it.
-        Needs::Nothing | Needs::Share if !parts.method.is_safe() => from_our_page(&parts.headers)?,
-        Needs::Nothing | Needs::Share => {}
+        Needs::Uncounted => {}
+        Needs::Nothing => app.strangers.count_request(origin)?,
+        Needs::Share | Needs::Proof => {
+            app.strangers.count_request(origin)?;
+            app.strangers.let_link_in(origin)?;
+        }
         Needs::Session => {
-            let visit = Visit::of(&app, &parts);
-            let mut connection = app.connection().await?;
-            let session = session_of(&mut connection, &parts.method, &parts.headers, visit.now).await?;
-            if session.is_to_note(visit.now) {
-                note_use(&mut connection, &session.hash, visit.now).await?;
-            }
-            parts.extensions.insert(SignedIn { visit, session });
+            let signed_in = sign_in_of(&app, &parts).await?;
+            parts.extensions.insert(signed_in);
         }
     }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    // Also no other site has a browser sign in here, as somebody else than who sits before it.
+    if needs != Needs::Session && !parts.method.is_safe() {
+        from_our_page(&parts.headers)?;
+    }
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if matches!(needs, Needs::Share | Needs::Proof) && response.status().is_client_error() {
+        app.strangers.count_wrong_link(origin)?;
+    }
+    app.strangers.note_begun(response.headers());
+    Ok(response)
+}
+
+/// Finds out who has signed in.
+async fn sign_in_of(app: &App, parts: &Parts) -> Result<SignedIn, ApiError> {
+    let visit = Visit::of(app, parts);
+    let find = async {
+        let mut connection = app.connection().await?;
+        let session = session_of(&mut connection, &parts.method, &parts.headers, visit.now).await?;
+        if session.is_to_note(visit.now) {
+            note_use(&mut connection, &session.hash, visit.now).await?;
+        }
+        Ok(session)
+    };
+    let shown = secret_of(&parts.headers);
+    let session = app.strangers.meet(visit.origin, shown, find).await?;
+    Ok(SignedIn { visit, session })
 }

@@ -12,15 +12,15 @@ use crate::testing::{TOKEN, TestApp, now};
 
 /// What is answered to nobody in any role, and what of it to somebody who has signed in only.
 const OPEN: &[(&str, &str, Needs)] = &[
-    ("GET", "/healthz", Needs::Nothing),
-    ("GET", "/readyz", Needs::Nothing),
-    ("GET", "/metrics", Needs::Nothing),
+    ("GET", "/healthz", Needs::Uncounted),
+    ("GET", "/readyz", Needs::Uncounted),
+    ("GET", "/metrics", Needs::Uncounted),
     ("GET", "/fhir/R4/metadata", Needs::Nothing),
     ("GET", "/api/v1/openapi.json", Needs::Nothing),
     ("GET", "/api/docs", Needs::Nothing),
     ("GET", "/api/docs/{file}", Needs::Nothing),
     ("GET", "/api/v1/identity-providers", Needs::Nothing),
-    ("GET", "/assets/{file}", Needs::Nothing),
+    ("GET", "/assets/{file}", Needs::Uncounted),
     ("GET", "/", Needs::Session),
     ("GET", "/sign-in", Needs::Nothing),
     ("POST", "/sign-in", Needs::Nothing),
@@ -37,7 +37,7 @@ const OPEN: &[(&str, &str, Needs)] = &[
     (
         "GET",
         "/api/v1/identity-providers/{provider}/callback",
-        Needs::Nothing,
+        Needs::Proof,
     ),
     ("GET", "/share/{secret}", Needs::Share),
     ("POST", "/share/{secret}", Needs::Share),
@@ -74,9 +74,10 @@ async fn every_route_that_is_for_no_role_is_known_and_answers_whom_it_should() {
             // What is missing then is the body.
             Needs::Nothing if route.method == Method::POST => StatusCode::BAD_REQUEST,
             // There is no such file, nor such a provider.
-            Needs::Nothing if route.path.contains('{') => StatusCode::NOT_FOUND,
+            Needs::Proof => StatusCode::NOT_FOUND,
+            Needs::Nothing | Needs::Uncounted if route.path.contains('{') => StatusCode::NOT_FOUND,
             Needs::Nothing if route.path == "/api/docs" => StatusCode::PERMANENT_REDIRECT,
-            Needs::Nothing => StatusCode::OK,
+            Needs::Nothing | Needs::Uncounted => StatusCode::OK,
         };
         assert_eq!(status, expected, "{}", route.path);
     }
