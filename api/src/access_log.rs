@@ -109,12 +109,7 @@ pub(crate) fn sentence(access: &Access) -> String {
     };
     let (did, tried) = in_words(&access.action);
     if !access.done {
-        let why = match access.basis.as_str() {
-            _ if access.action == "open_share" => "the code was wrong",
-            _ if access.action == "break_glass" => "the date of birth was wrong",
-            "none" => "there was no reason on file",
-            _ => "their role or their reason does not cover it",
-        };
+        let why = why_refused(&access.action, &access.basis);
         return format!("{who} tried to {tried}, and was refused: {why}.");
     }
     let why = match access.basis.as_str() {
@@ -137,6 +132,16 @@ pub(crate) fn sentence(access: &Access) -> String {
     match &access.reason {
         Some(reason) => format!("{who} {did}: {reason}. Why they may: {why}."),
         None => format!("{who} {did}. Why they may: {why}."),
+    }
+}
+
+/// Why somebody was refused a record.
+pub(crate) fn why_refused(action: &str, basis: &str) -> &'static str {
+    match basis {
+        _ if action == "open_share" => "the code was wrong",
+        _ if action == "break_glass" => "the date of birth was wrong",
+        "none" => "there was no reason on file",
+        _ => "their role or their reason does not cover it",
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) async fn was_wrong(app: &App, exchange: &Exchange, number: &NhsNumber
     let found = find_people(&mut *app.connection().await?, &filter, 1).await?;
     exchange.note_patients(found.iter().map(|person| person.id));
     exchange.note_refused();
+    exchange.note_reason("number and date of birth do not belong together");
     Ok(())
 }
 

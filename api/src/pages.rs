@@ -22,6 +22,7 @@ pub(crate) mod patients;
 pub(crate) mod practice;
 pub(crate) mod pressure;
 mod problems;
+pub(crate) mod refused;
 pub(crate) mod role;
 pub(crate) mod sign_in;
 mod spark;

@@ -268,6 +268,7 @@ pub(crate) fn api_routes() -> Vec<Route> {
         Route::get("/patients/{patient}/passport/summary", ReadReadings, pages::own::passport::take_along::summary),
         Route::get("/patients/{patient}/passport/download", ReadEverything, pages::own::passport::take_along::download),
         Route::get("/whose", FindPatients, pages::own::whose::get),
+        Route::get("/refused", ReadRefusals, pages::refused::get),
         Route::get("/break-glass", ReviewBreakGlass, pages::break_glass::get),
         Route::post("/break-glass/{break_glass}/review", ReviewBreakGlass, pages::break_glass::found),
         Route::get("/break-glass/open", BreakGlass, pages::break_glass::ask),

@@ -4,6 +4,8 @@
 //! put in is found by [`verify`]. Whoever can write to the whole database can also compute all hashes anew: note the
 //! head that `verify` answers somewhere else, and compare.
 
+mod refusals;
+
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +15,8 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::Error;
+
+pub use refusals::{Refusal, RefusalFilter, refusals};
 
 /// What is noted of a request.
 #[derive(Clone, Debug)]

@@ -75,6 +75,8 @@ pub(crate) enum Action {
     WorkOnAlerts,
     /// Reads who has seen a record.
     ReadAccessLog,
+    /// Reads what was refused, to anybody.
+    ReadRefusals,
     /// Sees a record without a relationship, for a stated reason.
     BreakGlass,
     /// Looks into such accesses.
@@ -140,6 +142,7 @@ impl Action {
         Action::ReadAlerts,
         Action::WorkOnAlerts,
         Action::ReadAccessLog,
+        Action::ReadRefusals,
         Action::BreakGlass,
         Action::ReviewBreakGlass,
         Action::ReadChoices,
@@ -190,6 +193,7 @@ impl Action {
             Action::ReadAlerts => "read_alerts",
             Action::WorkOnAlerts => "work_on_alerts",
             Action::ReadAccessLog => "read_access_log",
+            Action::ReadRefusals => "read_refusals",
             Action::BreakGlass => "break_glass",
             Action::ReviewBreakGlass => "review_break_glass",
             Action::ReadChoices => "read_choices",
@@ -249,7 +253,7 @@ impl Action {
             Action::ChangeCarePlan => ("CarePlan", true),
             Action::ReadAlerts => ("DetectedIssue", false),
             Action::WorkOnAlerts => ("DetectedIssue", true),
-            Action::ReadAccessLog => ("AuditEvent", false),
+            Action::ReadAccessLog | Action::ReadRefusals => ("AuditEvent", false),
             Action::ReadChoices | Action::ReadShares => ("Consent", false),
             Action::ReadStepGoal => ("Goal", false),
             Action::SetStepGoal => ("Goal", true),
@@ -344,6 +348,10 @@ pub(crate) fn in_words(action: &str) -> (&'static str, &'static str) {
         "read_access_log" => (
             "looked at who has seen your record",
             "look at who has seen your record",
+        ),
+        "read_refusals" => (
+            "looked at who was refused your record",
+            "look at who was refused your record",
         ),
         "break_glass" => (
             "opened your record without a relationship",

@@ -65,7 +65,7 @@ pub(crate) fn does(role: Role, action: Action) -> bool {
         Action::TryRules => matches!(role, CareTeamMember | CareTeamLead | GpClinician | GpManager),
         Action::ReadAccessLog => matches!(role, Patient | PrivacyOfficer),
         Action::BreakGlass => matches!(role, CareTeamMember | CareTeamLead | GpClinician),
-        Action::ReviewBreakGlass => matches!(role, PrivacyOfficer),
+        Action::ReviewBreakGlass | Action::ReadRefusals => matches!(role, PrivacyOfficer),
         Action::Choose | Action::ReadShares | Action::Share | Action::SetStepGoal => matches!(role, Patient),
     }
 }

@@ -68,7 +68,7 @@ fn sections(exchange: &Exchange) -> Vec<Link> {
 }
 
 /// A path with parameters.
-fn with_parameters(path: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) fn with_parameters(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut text = format!("{path}?");
     let length = text.len();
     form_urlencoded::Serializer::for_suffix(&mut text, length).extend_pairs(parameters);

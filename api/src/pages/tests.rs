@@ -1,4 +1,5 @@
 mod patient;
+mod refused;
 mod shown_again;
 mod worklist;
 

@@ -80,6 +80,7 @@ fn links(exchange: &Exchange) -> Vec<Link> {
             "Opened without a relationship",
             Action::ReviewBreakGlass,
         ),
+        ("/refused", "Refused", Action::ReadRefusals),
         ("/admin", "Administration", Action::ManageDevices),
         ("/admin/log", "What administrators did", Action::ReviewBreakGlass),
     ];

@@ -38,6 +38,7 @@ const QUERIES = {
   '/patients/{patient}/access-log': ['?only=break_glass', '?only=refused'],
   '/patients/{patient}/choices': ['?done=not-shared'],
   '/patients/{patient}/passport': ['?revoked=true'],
+  '/refused': ['?about=nobody', '?who=zz', '?day=x'],
   '/admin/people': ['?q=zz'],
   '/admin/patients': ['?q=zz'],
   '/admin/devices': ['?with=nobody', '?with=revoked', '?q=zz'],

@@ -105,7 +105,7 @@ const PAGES = {
     'own-access-log': own('/access-log'),
     'whose-record': at('/whose'),
   },
-  privacy: { 'break-glass': at('/break-glass') },
+  privacy: { 'break-glass': at('/break-glass'), refused: at('/refused') },
   admin: {
     role: at('/role'),
     password: at('/password'),

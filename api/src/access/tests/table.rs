@@ -140,6 +140,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/patients/{patient}/passport/summary", "PMLCG..I"),
     ("GET", "/patients/{patient}/passport/download", "PMLCG..I"),
     ("GET", "/whose", "PMLCG.AI"),
+    ("GET", "/refused", ".....O.."),
     ("GET", "/break-glass", ".....O.."),
     ("POST", "/break-glass/{break_glass}/review", ".....O.."),
     ("GET", "/break-glass/open", ".MLC...."),
