@@ -82,6 +82,9 @@ const SILENCE: [(&str, &str); 5] = [
     ("tcp_user_timeout", "60s"),
 ];
 
+/// Statements here are short: to compile one, which PostgreSQL does to those that it takes for long, can take seconds.
+const SHORT_STATEMENTS: [(&str, &str); 1] = [("jit", "off")];
+
 /// What makes a connection one of requests: its role, and that `reading` is the view of what the role may see.
 const REQUESTS: [(&str, &str); 2] = [("role", "homeward_api"), ("search_path", "request,public")];
 
@@ -100,7 +103,7 @@ pub fn connect_for_requests(database_url: &str, size: u32) -> Result<PgPool, Err
 fn options(database_url: &str) -> Result<PgConnectOptions, Error> {
     let options = database_url.parse::<PgConnectOptions>();
     let options = options.map_err(|source| Error::new("read the database URL", source))?;
-    Ok(options.options(SILENCE))
+    Ok(options.options(SILENCE).options(SHORT_STATEMENTS))
 }
 
 fn pool(options: PgConnectOptions, size: u32) -> PgPool {

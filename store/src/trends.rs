@@ -266,12 +266,13 @@ async fn days(
                 AND bucket >= $3 AND bucket < LEAST($4, (SELECT bucket FROM open_day))
                 AND bucket NOT IN (SELECT bucket FROM dirty_day)
             UNION ALL
-            SELECT time_bucket('1 day', hour.bucket), hour.n, hour.sum, hour.min, hour.max
+            SELECT hour.day, hour.n, hour.sum, hour.min, hour.max
             FROM (
-                SELECT bucket AS begins, bucket + INTERVAL '24 hours' AS ends FROM dirty_day
-                UNION ALL
-                SELECT GREATEST($3, bucket), $4 FROM open_day
-            ) AS span CROSS JOIN LATERAL hours_of($1, $2, span.begins, span.ends, INTERVAL '1 hour') AS hour
+                SELECT GREATEST($3, min(bucket)) AS begins FROM (TABLE dirty_day UNION ALL TABLE open_day) AS day
+            ) AS first CROSS JOIN LATERAL (
+                SELECT time_bucket('1 day', bucket) AS day, * FROM hours_of($1, $2, first.begins, $4, INTERVAL '1 hour')
+            ) AS hour
+            WHERE hour.day >= (SELECT bucket FROM open_day) OR hour.day IN (SELECT bucket FROM dirty_day)
         ) AS part (bucket, n, sum, min, max)
         GROUP BY bucket
         ORDER BY bucket
