@@ -9,7 +9,8 @@
 //! A sensor that measures every minute, every 5 minutes or, as FreeStyle Libre stores it, every 15 is told by its readings:
 //! `interval_minutes` has the usual distance between them, and more than one where another sensor took its place. A reading
 //! speaks for the time until the next, or where that is missing, for an interval. With less than 70 % of the time,
-//! `sufficient` is false: the figures are told, and do not speak for the time.
+//! `sufficient` is false: the figures are told, and do not speak for the time. The rule of the plan goes by the interval that
+//! stands in it: where it says nothing because of that, `expect_too_many` is true.
 
 use axum::Json;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -56,6 +57,8 @@ pub(crate) struct Targets {
     programme: Option<String>,
     /// Whether they are in the patient's plan.
     in_plan: bool,
+    /// Whether the plan's rule expects so many readings that it says nothing of a sensor that was active for long enough.
+    pub(crate) expect_too_many: bool,
     #[serde(flatten)]
     pub(crate) judged: GlucoseTargets,
 }
@@ -145,11 +148,19 @@ async fn summarise(
         targets: Targets {
             programme: aims.programme,
             in_plan: aims.in_plan,
+            expect_too_many: aims.in_plan && figures.sufficient && expects_more(&aims.rule, &figures, window),
             judged: judge_targets(&aims.rule, &samples, &figures),
         },
         figures,
     };
     Ok((summary, samples))
+}
+
+/// Whether a rule expects more readings than there are.
+fn expects_more(rule: &TimeInRange, figures: &GlucoseSummary, window: Window) -> bool {
+    let length = (window.to - window.from).as_seconds_f64();
+    let expected = length / f64::from(rule.interval_seconds);
+    100.0 * (figures.readings as f64) < rule.min_active_percent * expected
 }
 
 impl Aims {
@@ -194,7 +205,7 @@ mod tests {
     use chrono::TimeDelta;
     use homeward_record::{DeviceId, Metric};
     use insta::assert_snapshot;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use crate::care_plan::testing::on;
     use crate::testing::{TestApp, at, now};
@@ -328,13 +339,7 @@ mod tests {
             let answer = app
                 .get(&format!("/api/v1/patients/{patient}/glucose-summary?{query}"))
                 .await;
-            let problem: Value = serde_json::from_str(&answer.body).unwrap();
-            let parameter = problem["parameter"].as_str().unwrap_or("-");
-            told += &format!(
-                "{} {parameter}: {}\n",
-                answer.status.as_u16(),
-                problem["detail"].as_str().unwrap()
-            );
+            told += &format!("{}\n", answer.problem());
         }
         assert_snapshot!(told, @r#"
         400 interval: a sensor measures every minute at most

@@ -87,25 +87,35 @@ fn next_of_device(samples: &[Sample]) -> Vec<Option<DateTime<Utc>>> {
 /// How many distances there are of each of [`INTERVALS`].
 type Counts = [u32; INTERVALS.len()];
 
+/// With a meter somebody measures now and then, and sometimes twice. Of a sensor there are so many distances like an
+/// interval, at least, for each that is longer than [`LONG`].
+const SENSOR_TIMES: u32 = 4;
+/// See [`SENSOR_TIMES`].
+const LONG: TimeDelta = TimeDelta::hours(1);
+
 /// The usual intervals.
 #[derive(Default)]
 struct Intervals {
     of_days: BTreeMap<(DeviceId, NaiveDate), Counts>,
-    of_devices: BTreeMap<DeviceId, Counts>,
+    /// Beside those the distances that are [`LONG`].
+    of_devices: BTreeMap<DeviceId, (Counts, u32)>,
 }
 
 impl Intervals {
     fn of(samples: &[Sample], next: &[Option<DateTime<Utc>>]) -> Intervals {
         let mut intervals = Intervals::default();
         for (sample, next) in samples.iter().zip(next) {
-            let distance = next.map(|next| next - sample.at);
-            let like = |(_, below): &(u32, i64)| {
-                distance.is_some_and(|distance| distance < TimeDelta::minutes(*below))
-            };
-            if let Some(place) = INTERVALS.iter().position(like) {
-                let day = (sample.device, sample.at.date_naive());
-                intervals.of_days.entry(day).or_default()[place] += 1;
-                intervals.of_devices.entry(sample.device).or_default()[place] += 1;
+            let Some(next) = next else { continue };
+            let distance = *next - sample.at;
+            let like = |(_, below): &(u32, i64)| distance < TimeDelta::minutes(*below);
+            let (of_device, long) = intervals.of_devices.entry(sample.device).or_default();
+            match INTERVALS.iter().position(like) {
+                Some(place) => {
+                    of_device[place] += 1;
+                    let day = (sample.device, sample.at.date_naive());
+                    intervals.of_days.entry(day).or_default()[place] += 1;
+                }
+                None => *long += u32::from(distance > LONG),
             }
         }
         intervals
@@ -113,9 +123,10 @@ impl Intervals {
 
     /// That of the day, or where nothing has a neighbour on it, of the device; in minutes. None of a meter's.
     fn of_sample(&self, sample: &Sample) -> Option<u32> {
+        let (of_device, long) = self.of_devices.get(&sample.device)?;
+        let is_sensor = of_device.iter().sum::<u32>() >= (SENSOR_TIMES * long).max(1);
         let day = (sample.device, sample.at.date_naive());
-        let of_day = self.of_days.get(&day);
-        of_day.or_else(|| self.of_devices.get(&sample.device)).map(usual)
+        is_sensor.then(|| usual(self.of_days.get(&day).unwrap_or(of_device)))
     }
 }
 

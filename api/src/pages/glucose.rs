@@ -40,8 +40,8 @@ const LEAST_OF_A_DAY: usize = 12;
 #[derive(Template)]
 #[template(path = "components/glucose.html")]
 pub(crate) struct GlucoseReport<'a> {
-    /// Why the figures do not speak for the time, where they do not.
-    caution: Option<String>,
+    /// Why the figures do not speak for the time, or the plan's rule does not judge them.
+    cautions: Vec<String>,
     figures: Vec<(&'static str, String)>,
     ranges: Vec<RangeShown>,
     targets: Vec<TargetShown>,
@@ -106,15 +106,8 @@ impl<'a> GlucoseReport<'a> {
     pub(crate) fn of(summary: &'a Summary, samples: &[Sample]) -> GlucoseReport<'a> {
         let figures = &summary.figures;
         let aim = summary.targets.aim();
-        let caution = (!figures.sufficient).then(|| {
-            format!(
-                "There are readings for {:.0} % of the time. With less than {SUFFICIENT_PERCENT:.0} % the figures do not \
-                 speak for all of it.",
-                figures.active_percent
-            )
-        });
         GlucoseReport {
-            caution,
+            cautions: cautions(summary),
             figures: told(summary),
             ranges: ranges(summary),
             targets: targets(summary),
@@ -125,6 +118,23 @@ impl<'a> GlucoseReport<'a> {
             hypos: figures.hypos.iter().rev().map(hypo).collect(),
         }
     }
+}
+
+fn cautions(summary: &Summary) -> Vec<String> {
+    let figures = &summary.figures;
+    let too_few = (!figures.sufficient).then(|| {
+        format!(
+            "There are readings for {:.0} % of the time. With less than {SUFFICIENT_PERCENT:.0} % the figures do not speak \
+             for all of it.",
+            figures.active_percent
+        )
+    });
+    let too_many = summary.targets.expect_too_many.then(|| {
+        "The rule of time in range in the care plan expects readings more often than this sensor measures, and so raises no \
+         alert: set in the plan how often it measures."
+            .to_owned()
+    });
+    too_few.into_iter().chain(too_many).collect()
 }
 
 /// A time of the day: `03:30`.
