@@ -19,8 +19,8 @@ use homeward_record::{Clock, PatientId};
 use homeward_simulators::fleet::{self, FleetConfig, FleetReport};
 use homeward_simulators::physiology::DeviceKind;
 use homeward_simulators::{Broker, Progress, Protocol, live_plan};
-use homeward_store::PgPool;
 use homeward_store::admin::add_token;
+use homeward_store::{PgPool, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::random_secret;
 use crate::config::Settings;
 use crate::database::Database;
+use crate::explain::explain;
 use crate::lifecycle::Lifecycle;
 use crate::serve::{Service, announce};
 use crate::telemetry;
@@ -60,9 +61,13 @@ const LINES: usize = 256;
 /// Connections for enrolment, for following alerts (a listener and a reader), and for what they came to.
 const CONNECTIONS: u32 = 3;
 
-/// How often the record is asked whether the last of the past is judged, once nearly all is, and how many times.
+/// How often the record is asked whether the last of the past is judged, and rolled up, once nearly all is, and how many
+/// times.
 const SETTLING: Duration = Duration::from_millis(500);
 const SETTLING_TIMES: u32 = 20;
+
+/// So many hours of series that readings came late for are more than devices that are a little late make.
+const MANY_LATE: i64 = 100;
 
 /// Live alerts after which the demo says how long they took.
 const ENOUGH_ALERTS: i64 = 10;
@@ -179,7 +184,6 @@ impl Demo {
             fleet,
             rest,
         };
-        announce("ready");
         let outcome = demo.watch(options, database, lifecycle).await;
         if !options.exit_after_backfill && outcome.is_ok() {
             let (count, median) = demo.period.delay(&demo.pool).await?;
@@ -221,6 +225,11 @@ impl Demo {
                         bar.clear();
                         announce(&summary(&progress, bar.elapsed()));
                         self.tell_review().await?;
+                        tokio::select! {
+                            rolled_up = roll_up(&self.pool) => rolled_up?,
+                            outcome = self.service.run(database, lifecycle) => return outcome,
+                        }
+                        announce("ready");
                         announce("Live now: each alert is a line here. Ctrl-C stops everything.");
                         end = options.live_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
                     }
@@ -356,6 +365,23 @@ fn start_fleet(config: FleetConfig, lifecycle: &Lifecycle, stop: &CancellationTo
     (progress, report)
 }
 
+/// Rolls up what the devices brought, so that lists of patients tell of all of it. The service's own worker may be at it,
+/// and a writer of readings may hold it up, so it tries again.
+async fn roll_up(pool: &PgPool) -> Result<()> {
+    for _ in 0..SETTLING_TIMES {
+        if let Err(error) = rollup::run_once(pool, Clock::System.now()).await {
+            let error = explain(&error.into());
+            tracing::warn!(error, "the past is not rolled up yet; it is tried again");
+        }
+        let late = rollup::late_hours(&mut *pool.acquire().await?, MANY_LATE).await?;
+        if late < MANY_LATE {
+            break;
+        }
+        tokio::time::sleep(SETTLING).await;
+    }
+    Ok(())
+}
+
 /// What to say of a fleet that has ended by itself.
 fn ended(report: &FleetReport, progress: Option<&Progress>, elapsed: Duration) -> Result<()> {
     if let Some((device, why)) = report.failed.first() {
@@ -422,7 +448,7 @@ fn guide(http: SocketAddr, people: &[User], token: &str, cohort: &Cohort) -> Str
     let sign_ins: String = people.iter().map(sign_in).collect();
     format!(
         "
-Where to look: http://{http}, signed in with name and password as
+Where to look: http://{http}, once the past is there (\"ready\"), signed in with name and password as
 {sign_ins}
 From another terminal:
     export API=http://{http}/api/v1 AUTH='Authorization: Bearer {token}'
