@@ -229,10 +229,7 @@ mod tests {
                     "/api/v1/patients/{patient}/blood-pressure-summary?{query}"
                 ))
                 .await;
-            let problem: Value = serde_json::from_str(&answer.body).unwrap();
-            let parameter = problem["parameter"].as_str().unwrap_or("-");
-            let detail = problem["detail"].as_str().unwrap();
-            told += &format!("{} {parameter}: {detail}\n", answer.status.as_u16());
+            told += &format!("{}\n", answer.problem());
         }
         assert_snapshot!(told, @r#"
         400 zone: "Mars" is not the name of a time zone

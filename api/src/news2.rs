@@ -319,10 +319,7 @@ mod tests {
             let answer = app
                 .get(&format!("/api/v1/patients/{patient}/news2?{query}"))
                 .await;
-            let problem: Value = serde_json::from_str(&answer.body).unwrap();
-            let parameter = problem["parameter"].as_str().unwrap_or("-");
-            let detail = problem["detail"].as_str().unwrap();
-            told += &format!("{} {parameter}: {detail}\n", answer.status.as_u16());
+            told += &format!("{}\n", answer.problem());
         }
         assert_snapshot!(told, @r"
         400 from: a summary is over 31 days at most

@@ -25,7 +25,7 @@ pub struct Sustained {
 }
 
 /// Another metric that takes the meaning from a reading: a heart rate is one at rest only when no steps were
-/// counted in the last ten minutes. Where that metric is not measured, every reading counts.
+/// counted in the last ten minutes, by whichever device. Where that metric is not measured, every reading counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unless {
     /// The other metric.

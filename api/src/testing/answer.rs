@@ -30,6 +30,14 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
+    /// What is wrong with the request: the status, the parameter, and what is said of it.
+    pub(crate) fn problem(&self) -> String {
+        let problem: Value = serde_json::from_str(&self.body).unwrap();
+        let parameter = problem["parameter"].as_str().unwrap_or("-");
+        let detail = problem["detail"].as_str().unwrap();
+        format!("{} {parameter}: {detail}", self.status.as_u16())
+    }
+
     /// Status, the headers that say something, and the body, for a snapshot.
     pub(crate) fn show(&self) -> String {
         let mut text = self.status.to_string();
