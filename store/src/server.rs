@@ -19,9 +19,11 @@
 //! folder is read from `/proc`.
 
 mod account;
+mod backup;
 mod error;
 mod folders;
 mod install;
+mod restore;
 mod settings;
 
 use std::fs::{self, File};
@@ -36,9 +38,12 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use account::Account;
+use backup::Follower;
+pub use backup::{Backup, BackupState, Copies};
 pub use error::ServerError;
 use folders::Folders;
 use install::Programs;
+pub use restore::{Restored, restore};
 
 /// The role that Homeward works as. It owns its database and may create others.
 const ROLE: &str = "homeward";
@@ -72,7 +77,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const UNDEFINED_OBJECT: &str = "42704";
 
 /// How a private server differs from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
     /// Whether commits reach the disk. Only tests, whose data is thrown away, turn it off.
     pub fsync: bool,
@@ -81,6 +86,8 @@ pub struct ServerOptions {
     pub max_background_workers: u16,
     /// How many connections the server takes.
     pub max_connections: u16,
+    /// Whether there is a second copy of what it holds, and where.
+    pub backup: Option<Backup>,
 }
 
 impl Default for ServerOptions {
@@ -89,8 +96,15 @@ impl Default for ServerOptions {
             fsync: true,
             max_background_workers: 4,
             max_connections: 100,
+            backup: None,
         }
     }
+}
+
+/// The way in for a server's administrator.
+#[derive(Clone, Debug)]
+struct Access {
+    socket: PathBuf,
 }
 
 /// A private PostgreSQL server that runs.
@@ -101,6 +115,7 @@ pub struct LocalServer {
     programs: Programs,
     account: Account,
     folders: Folders,
+    backup: Option<(Copies, Follower)>,
     /// `None` once the server is stopped.
     lock: Option<File>,
 }
@@ -116,10 +131,11 @@ impl LocalServer {
         let account = current.for_server(&home).await?;
         let folders = Folders::ensure(&home, &account).await?;
         let programs = Programs::find(folders.release()?).await?;
-        let server = Self {
+        let mut server = Self {
             programs,
             account,
             folders,
+            backup: None,
             lock: Some(lock),
         };
 
@@ -128,6 +144,12 @@ impl LocalServer {
         }
         let changed = server.write_settings(&current, &options)?;
         server.bring_up(changed).await?;
+        if let Some(Backup { folder, .. }) = &options.backup {
+            // Before anything is committed, which may have to wait for it.
+            let copies = Copies::of(&server.programs, &server.account, &server.access(), folder).await?;
+            let follower = copies.follow().await?;
+            server.backup = Some((copies, follower));
+        }
         server.provision().await?;
         Ok(server)
     }
@@ -136,6 +158,11 @@ impl LocalServer {
     /// there.
     pub fn database_url(&self, database: &str) -> String {
         url(&self.folders.socket, database)
+    }
+
+    /// What makes whole copies of it, if there is to be a second copy.
+    pub fn copies(&self) -> Option<&Copies> {
+        self.backup.as_ref().map(|(copies, _)| copies)
     }
 
     /// Whether the server is there. It may still let nobody in, while it recovers from the death of one of its
@@ -258,6 +285,9 @@ impl LocalServer {
     }
 
     async fn shut_down(&self, mode: &str) -> Result<(), ServerError> {
+        if let Some((_, follower)) = &self.backup {
+            follower.expect_the_end();
+        }
         let mut command = self.pg_ctl("stop");
         command.arg("--mode").arg(mode);
         run(command, "stop PostgreSQL").await
@@ -331,8 +361,20 @@ impl LocalServer {
 
     /// Connects as the administrator.
     async fn connect(&self, database: &str) -> Result<PgConnection, ServerError> {
+        self.access().connect(database).await
+    }
+
+    fn access(&self) -> Access {
+        Access {
+            socket: self.folders.socket.clone(),
+        }
+    }
+}
+
+impl Access {
+    async fn connect(&self, database: &str) -> Result<PgConnection, ServerError> {
         let options = PgConnectOptions::new_without_pgpass()
-            .socket(&self.folders.socket)
+            .socket(&self.socket)
             .port(PORT)
             .ssl_mode(PgSslMode::Disable)
             .username(ADMINISTRATOR)

@@ -75,6 +75,18 @@ pub enum ServerError {
         /// What the program and the end of the server's log say.
         output: String,
     },
+    /// A restore would put another record in the place of one.
+    #[error("there is a record in {} already: move it away before another one is put there", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
+    /// There is no copy to begin with.
+    #[error("there is no copy of a record in {} that is whole and old enough", path.display())]
+    NoCopy {
+        /// The backup folder.
+        path: PathBuf,
+    },
     /// A server that runs in the data folder neither lets us in nor goes away.
     #[error(
         "the PostgreSQL server in the data folder was not ready within {} seconds; its log is {}",

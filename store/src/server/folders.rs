@@ -171,13 +171,18 @@ impl Folders {
 
     /// The end of the log, from `start` on at the earliest; empty when it cannot be read.
     pub(super) fn log_tail(&self, start: u64) -> String {
+        let end = fs::metadata(&self.log).map_or(0, |log| log.len());
+        self.log_since(start.max(end.saturating_sub(LOG_TAIL_BYTES)))
+    }
+
+    /// The log from `start` on; empty when it cannot be read.
+    pub(super) fn log_since(&self, start: u64) -> String {
         let read = || {
             let mut file = File::open(&self.log)?;
-            let end = file.metadata()?.len();
-            file.seek(SeekFrom::Start(start.max(end.saturating_sub(LOG_TAIL_BYTES))))?;
-            let mut tail = Vec::new();
-            file.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
-            io::Result::Ok(String::from_utf8_lossy(&tail).into_owned())
+            file.seek(SeekFrom::Start(start))?;
+            let mut rest = Vec::new();
+            file.read_to_end(&mut rest)?;
+            io::Result::Ok(String::from_utf8_lossy(&rest).into_owned())
         };
         read().unwrap_or_default()
     }
@@ -240,7 +245,7 @@ fn make_fallback(account: &Account) -> Result<PathBuf, ServerError> {
 }
 
 /// Makes a folder that only `account` (and root) can enter, or makes sure that an existing one is such.
-fn make_private(folder: &Path, account: &Account) -> Result<(), ServerError> {
+pub(super) fn make_private(folder: &Path, account: &Account) -> Result<(), ServerError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => lchown(folder, Some(account.uid), Some(account.gid))
             .map_err(|source| ServerError::folder("hand over", folder, source)),
@@ -262,6 +267,12 @@ fn make_private(folder: &Path, account: &Account) -> Result<(), ServerError> {
         }
         Err(source) => Err(ServerError::folder("create", folder, source)),
     }
+}
+
+/// Has what a folder lists reach the disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), ServerError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| ServerError::folder("write", folder, source))
 }
 
 /// The name that PostgreSQL gives its socket.

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use super::account::Account;
-use super::{ADMINISTRATOR, PORT, ROLE, ServerOptions};
+use super::backup::RECEIVER;
+use super::{ADMINISTRATOR, Backup, PORT, ROLE, ServerOptions};
 
 /// The end of `postgresql.conf`, which is otherwise as initdb made it for the machine.
 pub(super) const INCLUDE: &str = "
@@ -18,8 +21,15 @@ pub(super) fn homeward_conf(socket_folder: &Path, options: &ServerOptions) -> St
         fsync,
         max_background_workers,
         max_connections,
+        backup,
     } = options;
     let fsync = if *fsync { "on" } else { "off" };
+    let standbys = match backup {
+        Some(Backup {
+            synchronous: true, ..
+        }) => RECEIVER,
+        _ => "",
+    };
     // The launcher of the background workers, the workers, and two helpers of parallel queries.
     let max_worker_processes = max_background_workers + 3;
     format!(
@@ -45,6 +55,11 @@ max_locks_per_transaction = 256
 fsync = {fsync}
 synchronous_commit = on
 full_page_writes = {fsync}
+# And where there is a second copy that commits wait for, in that too.
+synchronous_standby_names = '{standbys}'
+# How much log is kept for a second copy whose folder is away, before the disk of the first is in danger. After that a
+# new one is begun.
+max_slot_wal_keep_size = 16GB
 
 # Memory, for a machine with 2 GB that runs Homeward too. The cache holds the index pages that the hot
 # week of readings is inserted into.
@@ -79,6 +94,23 @@ timezone = 'UTC'
     )
 }
 
+/// What is added to `homeward.conf` while a copy is brought to a later moment by the log that follows it.
+pub(super) fn recovery_conf(log: &Path, until: Option<DateTime<Utc>>) -> String {
+    let folder = format!("'{}'", log.display().to_string().replace('\'', "'\\''")).replace('%', "%%");
+    // The newest segment is not full.
+    let fetch = format!("cp {folder}/%f \"%p\" 2>/dev/null || cp {folder}/%f.partial \"%p\"");
+    let fetch = fetch.replace('\'', "''");
+    let target = until.map_or(String::new(), |until| {
+        format!(
+            "recovery_target_time = '{}'\nrecovery_target_action = promote\n",
+            until.to_rfc3339()
+        )
+    });
+    format!(
+        "\n# A restore.\nrestore_command = '{fetch}'\n{target}# Nobody is let in before it is done.\nhot_standby = off\n"
+    )
+}
+
 /// `pg_hba.conf`: who may connect. Only through the socket, known by the operating system's account.
 pub(super) fn pg_hba_conf() -> String {
     format!(
@@ -86,6 +118,7 @@ pub(super) fn pg_hba_conf() -> String {
 # TYPE  DATABASE  USER  METHOD
 local   all       {ROLE}  peer map=homeward
 local   all       {ADMINISTRATOR}  peer map=homeward
+local   replication  {ADMINISTRATOR}  peer map=homeward
 "
     )
 }

@@ -4,10 +4,13 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod backup;
+
 const QUICK: ServerOptions = ServerOptions {
     fsync: false,
     max_background_workers: 0,
     max_connections: 20,
+    backup: None,
 };
 
 /// A data folder in /tmp, which the `postgres` user can reach, unlike root's own temporary folder.

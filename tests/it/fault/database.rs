@@ -12,6 +12,7 @@ use crate::harness::{PATIENCE, Server};
 /// Nothing survives the machine's end here, so nothing has to reach its disk; what a server writes outlives
 /// the server's own end all the same.
 const OPTIONS: ServerOptions = ServerOptions {
+    backup: None,
     fsync: false,
     max_background_workers: 0,
     max_connections: 60,
