@@ -11,7 +11,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use chrono::TimeDelta;
 use homeward_alerts::notify;
 use homeward_api::{Allowances, IdentityProvider};
+use homeward_front::Files;
 use homeward_ingest::Limits;
+use homeward_store::server::{Backup, ServerOptions};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use toml::{Table, Value};
@@ -24,7 +26,7 @@ const DEFAULT_FILE: &str = "homeward.toml";
 const PREFIX: &str = "HOMEWARD_";
 
 /// The sections of the file.
-const SECTIONS: [&str; 2] = ["limits", "notifications"];
+const SECTIONS: [&str; 4] = ["tls", "backup", "limits", "notifications"];
 
 /// Variables that begin like those and set no key: the name of the file, and what tests are told.
 const OTHER_VARIABLES: [&str; 2] = ["HOMEWARD_CONFIG", "HOMEWARD_SAMPLES"];
@@ -43,6 +45,9 @@ const MAX_RETENTION_DAYS: u32 = 36_525;
 pub(crate) struct Settings {
     pub(crate) mqtt_listen: SocketAddr,
     pub(crate) http_listen: SocketAddr,
+    /// What connects to these two says for whom.
+    pub(crate) proxy_protocol: bool,
+    pub(crate) device_certificates: bool,
     pub(crate) data_dir: PathBuf,
     /// Without one, the record is in a private server in `data_dir`.
     pub(crate) database_url: Option<String>,
@@ -58,9 +63,32 @@ pub(crate) struct Settings {
     /// Without one, the command decides.
     pub(crate) log: Option<String>,
     pub(crate) log_format: LogFormat,
+    tls: TlsSettings,
+    backup: BackupSettings,
     limits: LimitSettings,
     notifications: NotificationSettings,
     identity_providers: Vec<ProviderSettings>,
+}
+
+/// Listeners with TLS, beside those without.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(default, deny_unknown_fields)]
+struct TlsSettings {
+    mqtt_listen: Option<SocketAddr>,
+    http_listen: Option<SocketAddr>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    device_authority: Option<PathBuf>,
+}
+
+/// A second copy of the private server's data.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
+#[serde(default, deny_unknown_fields)]
+struct BackupSettings {
+    folder: Option<PathBuf>,
+    synchronous: bool,
 }
 
 /// Through whom people may sign in.
@@ -124,6 +152,8 @@ impl Default for Settings {
         Settings {
             mqtt_listen: (Ipv4Addr::LOCALHOST, 1883).into(),
             http_listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            proxy_protocol: false,
+            device_certificates: false,
             data_dir: "./.homeward".into(),
             database_url: None,
             lanes: 4,
@@ -134,6 +164,8 @@ impl Default for Settings {
             stop_within_seconds: 30,
             log: None,
             log_format: LogFormat::Auto,
+            tls: TlsSettings::default(),
+            backup: BackupSettings::default(),
             limits: LimitSettings::default(),
             notifications: NotificationSettings::default(),
             identity_providers: Vec::new(),
@@ -208,6 +240,61 @@ impl Settings {
             }
         }
         Ok(table.try_into::<Settings>()?)
+    }
+
+    /// Where MQTT is taken with TLS, and by which files. Devices may have to show certificates there.
+    pub(crate) fn mqtt_tls(&self) -> Result<Option<(SocketAddr, Files)>> {
+        let authority = self.tls.device_authority.clone();
+        match (self.device_certificates, &authority, self.tls.mqtt_listen) {
+            (true, None, Some(_)) => {
+                bail!("device_certificates needs to know whose: [tls] device_authority is missing")
+            }
+            (false, Some(_), _) => {
+                bail!("[tls] device_authority is of no use without device_certificates = true")
+            }
+            _ => self.with_tls(self.tls.mqtt_listen, authority),
+        }
+    }
+
+    /// Where HTTP is taken with TLS, and by which files.
+    pub(crate) fn http_tls(&self) -> Result<Option<(SocketAddr, Files)>> {
+        self.with_tls(self.tls.http_listen, None)
+    }
+
+    fn with_tls(
+        &self,
+        listen: Option<SocketAddr>,
+        client_authority: Option<PathBuf>,
+    ) -> Result<Option<(SocketAddr, Files)>> {
+        let Some(listen) = listen else { return Ok(None) };
+        let (Some(certificate), Some(key)) = (self.tls.certificate.clone(), self.tls.key.clone()) else {
+            bail!("[tls] needs both certificate and key");
+        };
+        let files = Files {
+            certificate,
+            key,
+            client_authority,
+        };
+        Ok(Some((listen, files)))
+    }
+
+    /// The folder of the second copy.
+    pub(crate) fn backup_folder(&self) -> Option<&Path> {
+        self.backup.folder.as_deref()
+    }
+
+    /// How the private server is to run.
+    pub(crate) fn server_options(&self) -> ServerOptions {
+        let synchronous = self.backup.synchronous;
+        let backup = self
+            .backup
+            .folder
+            .clone()
+            .map(|folder| Backup { folder, synchronous });
+        ServerOptions {
+            backup,
+            ..ServerOptions::default()
+        }
     }
 
     /// How far back the record takes readings.
@@ -292,8 +379,9 @@ fn setting(name: &str, text: &str) -> Result<(Option<&'static str>, String, Valu
     // The environment has only text. What the key takes says what the text is.
     let number = text.parse().map(Value::Integer).ok();
     let number = number.or_else(|| text.parse().map(Value::Float).ok());
+    let truth = text.parse().map(Value::Boolean).ok();
     let mut error = None;
-    for value in [Some(Value::String(text.to_owned())), number]
+    for value in [Some(Value::String(text.to_owned())), number.or(truth)]
         .into_iter()
         .flatten()
     {
@@ -428,6 +516,45 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_whole_or_not_at_all() {
+        let with = |content: &str| {
+            let settings = merge(content, &[]).unwrap();
+            settings
+                .mqtt_tls()
+                .and_then(|mqtt| Ok((mqtt, settings.http_tls()?)))
+        };
+        let (mqtt, http) = with("").unwrap();
+        assert!(mqtt.is_none() && http.is_none());
+
+        let whole = "device_certificates = true\n[tls]\ncertificate = 'chain.pem'\nkey = 'key.pem'\n\
+            mqtt_listen = '0.0.0.0:8883'\nhttp_listen = '0.0.0.0:443'\n";
+        let (mqtt, http) = with(&format!("{whole}device_authority = 'devices.pem'")).unwrap();
+        let (mqtt, http) = (mqtt.unwrap(), http.unwrap());
+        assert_eq!((mqtt.0.port(), http.0.port()), (8883, 443));
+        assert_eq!(mqtt.1.client_authority.as_deref(), Some(Path::new("devices.pem")));
+        assert_eq!(http.1.client_authority, None, "browsers need no certificate");
+
+        for (content, why) in [
+            (whole, "device_authority is missing"),
+            (
+                "[tls]\nhttp_listen = '0.0.0.0:443'\nkey = 'key.pem'",
+                "both certificate and key",
+            ),
+            (
+                "[tls]\nmqtt_listen = '0.0.0.0:8883'\ncertificate = 'c'",
+                "both certificate and key",
+            ),
+            (
+                "[tls]\ndevice_authority = 'devices.pem'",
+                "without device_certificates",
+            ),
+        ] {
+            let error = format!("{:#}", with(content).unwrap_err());
+            assert!(error.contains(why), "{content}: {error}");
+        }
+    }
+
+    #[test]
     fn the_example_documents_every_key_with_its_default() {
         let example = include_str!("../homeward.example.toml");
         assert_eq!(merge(example, &[]).unwrap(), Settings::default());
@@ -435,6 +562,8 @@ mod tests {
             "unknown = 1",
             "[limits]\nunknown = 1",
             "[notifications]\nunknown = 1",
+            "[tls]\nunknown = 1",
+            "[backup]\nunknown = 1",
         ] {
             let error = merge(content, &[]).unwrap_err().to_string();
             let (_, known) = error.split_once("expected one of").unwrap();
@@ -466,6 +595,8 @@ mod tests {
                 ("HOMEWARD_LIMITS_MESSAGES_PER_SECOND", "0.5"),
                 ("HOMEWARD_DATA_DIR", "7"),
                 ("HOMEWARD_LOG_FORMAT", "json"),
+                ("HOMEWARD_PROXY_PROTOCOL", "true"),
+                ("HOMEWARD_TLS_KEY", "key.pem"),
                 ("HOMEWARD_NOTIFICATIONS_SMTP_URL", "smtp://mail.example:25"),
                 ("DATABASE_URL", "postgres://db/homeward"),
             ],
@@ -479,6 +610,8 @@ mod tests {
         assert_eq!(smtp_url.as_deref(), Some("smtp://mail.example:25"));
         assert_eq!(settings.data_dir, Path::new("7"));
         assert_eq!(settings.log_format, LogFormat::Json);
+        assert!(settings.proxy_protocol);
+        assert_eq!(settings.tls.key.as_deref(), Some(Path::new("key.pem")));
         assert_eq!(settings.database_url.as_deref(), Some("postgres://db/homeward"));
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use homeward_store::PgPool;
-use homeward_store::server::{self, LocalServer, ServerError, ServerOptions};
+use homeward_store::server::{self, Copies, LocalServer, ServerError};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Settings;
@@ -59,12 +59,17 @@ impl Database {
     /// For a service, which has the data folder to itself.
     pub(crate) async fn for_service(settings: &Settings, lifecycle: &Lifecycle) -> Result<Database> {
         if let Some(url) = &settings.database_url {
+            if settings.backup_folder().is_some() {
+                bail!(
+                    "[backup] is for the private server: the database of DATABASE_URL has its own way to be copied"
+                );
+            }
             return Ok(Database::new(url.clone(), None, None));
         }
         let data_dir = &settings.data_dir;
         let mut seen_without_command = false;
         loop {
-            match LocalServer::start(data_dir, ServerOptions::default()).await {
+            match LocalServer::start(data_dir, settings.server_options()).await {
                 Ok(server) => return Ok(Database::private(server, None)),
                 // An administration command is at work: it is done in a moment.
                 Err(ServerError::InUse { .. }) if take_turn(data_dir)?.is_none() => {
@@ -96,7 +101,7 @@ impl Database {
             }
         };
         loop {
-            match LocalServer::start(data_dir, ServerOptions::default()).await {
+            match LocalServer::start(data_dir, settings.server_options()).await {
                 Ok(server) => return Ok(Database::private(server, Some(turn))),
                 Err(ServerError::InUse { .. }) => {}
                 Err(error) => return Err(error).context("could not start the private database server"),
@@ -125,6 +130,11 @@ impl Database {
 
     fn private(server: LocalServer, turn: Option<File>) -> Database {
         Database::new(server.database_url(NAME), Some(server), turn)
+    }
+
+    /// What makes whole copies of the private server, if there is to be a second copy of it.
+    pub(crate) fn copies(&self) -> Option<Copies> {
+        self.private.as_ref()?.copies().cloned()
     }
 
     /// Opens a pool of at most `size` connections.

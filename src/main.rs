@@ -10,6 +10,7 @@ mod dry_run;
 mod explain;
 mod lifecycle;
 mod print;
+mod restore;
 mod serve;
 mod telemetry;
 
@@ -44,6 +45,8 @@ enum Command {
     DryRun(dry_run::Options),
     /// Measure the speed of this build on this machine, with a server and a database of its own
     Bench(bench::Options),
+    /// Bring the record of the private server back from its second copy, when the first is gone
+    Restore(restore::Options),
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -63,7 +66,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let settings = Settings::load(arguments.config.as_deref())?;
     let default_logs = match arguments.command {
         Command::Serve => "info",
-        Command::Demo(_) | Command::Admin(_) => "warn",
+        Command::Demo(_) | Command::Restore(_) | Command::Admin(_) => "warn",
         // That statements take long is what they are about.
         Command::DryRun(_) | Command::Bench(_) => "warn,sqlx::query=error",
     };
@@ -79,6 +82,7 @@ fn run(arguments: Arguments) -> Result<()> {
             Command::Demo(options) => demo::run(settings, options).await,
             Command::DryRun(options) => dry_run::run(settings, options).await,
             Command::Bench(options) => bench::run(options).await,
+            Command::Restore(options) => restore::run(settings, options).await,
             Command::Admin(command) => admin::run(settings, command).await,
         }
     });

@@ -12,8 +12,10 @@ use homeward_alerts::notify::Notifier;
 use homeward_alerts::outgoing::Caller;
 use homeward_alerts::timers;
 use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered, Replayed};
+use homeward_front::{Behind, Certificates, Files, Front, Introductions};
 use homeward_ingest::{Entrance, Ingest, NotTaken, Outcome, again};
 use homeward_record::Clock;
+use homeward_store::server::Copies;
 use homeward_store::{PgPool, retention, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -53,6 +55,9 @@ const REPLAY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what is older than the retention is removed.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// How often to see whether the record is to be copied once more, and how far the second copy is behind.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often the recorder puts what its histograms received into their buckets. Until then each value takes
 /// memory.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -79,6 +84,7 @@ async fn serve(
     }
     let mut service = Service::start(settings, database, lifecycle, metrics).await?;
     service.announce_addresses();
+    warn_of_open_listeners(settings);
     announce("ready");
     tracing::info!(mqtt = %service.mqtt_address(), http = %service.http_address, "ready");
     let outcome = service.run(database, lifecycle).await;
@@ -95,6 +101,8 @@ pub(crate) fn announce(line: &str) {
 /// The running service.
 pub(crate) struct Service {
     pub(crate) http_address: SocketAddr,
+    /// Where it listens with TLS, and for what.
+    tls: Vec<(&'static str, SocketAddr)>,
     ingest: Ingest,
     api: CancellationToken,
     workers: CancellationToken,
@@ -116,6 +124,9 @@ impl Service {
             )
         })?;
         let http_address = listener.local_addr().context("could not tell the HTTP address")?;
+        let mqtt_front = front("mqtt", "mqtt", settings.mqtt_tls()?).await?;
+        let http_front = front("http", "http/1.1", settings.http_tls()?).await?;
+        let introductions = Introductions::new(settings.proxy_protocol);
         let lanes = u32::try_from(settings.lanes).context("too many lanes")?;
         let api_pools = (
             database.pool_for_requests(REQUEST_CONNECTIONS)?,
@@ -130,6 +141,8 @@ impl Service {
         .context("receivers of alerts cannot be told (section [notifications])")?;
         let config = homeward_ingest::Config {
             mqtt_listen: settings.mqtt_listen,
+            introductions: introductions.clone(),
+            device_certificates: settings.device_certificates,
             lanes: settings.lanes,
             retention: settings.retention(),
             limits: settings.limits(),
@@ -147,14 +160,43 @@ impl Service {
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
         let state = api_state(settings, &ingest, api_pools, (caller, metrics.clone()), stopping);
-        let serve_api = homeward_api::serve(listener, state, api.clone());
+        let serve_api = homeward_api::serve((listener, introductions.clone()), state, api.clone());
         lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
+        let behind_mqtt = (ingest.mqtt_address(), settings.limits().connections as usize);
+        let fronts = [
+            (mqtt_front, behind_mqtt),
+            (http_front, (http_address, homeward_api::MAX_CONNECTIONS)),
+        ];
+        let mut tls = Vec::new();
+        for (front, (address, connections)) in fronts {
+            let Some((name, front)) = front else { continue };
+            tls.push((
+                name,
+                front.address().context("could not tell an address with TLS")?,
+            ));
+            let behind = Behind {
+                address,
+                introductions: introductions.clone(),
+                connections,
+            };
+            // It takes nobody more as soon as the process is to stop; those that there are end with what is behind.
+            let stop = lifecycle.soft().clone();
+            lifecycle.spawn(name, stop.clone(), async {
+                front.run(behind, stop).await;
+                Ok(())
+            });
+        }
         let periodic = Workers {
             lifecycle,
             stop: &workers,
             pool: &workers_pool,
         };
         start_workers(&periodic, settings, ingest.entrance(), metrics);
+        if let Some(copies) = database.copies() {
+            periodic.start("backup", BACKUP_INTERVAL, move |_, now| {
+                back_up(copies.clone(), now)
+            });
+        }
         let stop = workers.clone();
         lifecycle.spawn("notifications", workers.clone(), async move {
             // What is on its way when it is time to stop is waited for, or it would be sent twice.
@@ -163,6 +205,7 @@ impl Service {
         });
         Ok(Service {
             http_address,
+            tls,
             ingest,
             api,
             workers,
@@ -173,6 +216,9 @@ impl Service {
     pub(crate) fn announce_addresses(&self) {
         announce(&format!("mqtt listening on {}", self.mqtt_address()));
         announce(&format!("http listening on {}", self.http_address));
+        for (name, address) in &self.tls {
+            announce(&format!("{name} with TLS listening on {address}"));
+        }
     }
 
     /// Where devices connect.
@@ -205,6 +251,34 @@ impl Service {
         lifecycle.finish().await?;
         drained.context("ingest was cut off: devices send again what was not acknowledged")
     }
+}
+
+/// What devices and people send over a listener without TLS, anybody on the way can read.
+fn warn_of_open_listeners(settings: &Settings) {
+    for (key, listens) in [
+        ("mqtt_listen", settings.mqtt_listen),
+        ("http_listen", settings.http_listen),
+    ] {
+        if !listens.ip().is_loopback() && !settings.proxy_protocol {
+            tracing::warn!(key, %listens, "others can reach a listener that has no TLS: see [tls] and proxy_protocol");
+        }
+    }
+}
+
+/// Listens with TLS, if that is asked for.
+async fn front(
+    name: &'static str,
+    protocol: &'static str,
+    asked: Option<(SocketAddr, Files)>,
+) -> Result<Option<(&'static str, Front)>> {
+    let Some((listen, files)) = asked else {
+        return Ok(None);
+    };
+    let certificates = Certificates::load(files, protocol).context("there can be no TLS (section [tls])")?;
+    let front = Front::bind(name, listen, certificates)
+        .await
+        .with_context(|| format!("could not listen with TLS on {listen} ([tls] {name}_listen)"))?;
+    Ok(Some((name, front)))
 }
 
 /// What the interface is given: beside the settings its ways to ingest, a pool for requests, and one for what is no
@@ -293,6 +367,18 @@ fn start_workers(workers: &Workers<'_>, settings: &Settings, entrance: Entrance,
         metrics.run_upkeep();
         std::future::ready(Ok(()))
     });
+}
+
+/// Sees to it that there is a copy of the record that is not too old, and says how the second copy stands.
+async fn back_up(copies: Copies, now: DateTime<Utc>) -> Result<()> {
+    let made = copies.make_if_due(now).await;
+    let state = copies.state().await?;
+    #[expect(clippy::cast_precision_loss, reason = "seconds and bytes, far below 2^52")]
+    let or_unknown = |value: Option<i64>| value.map_or(f64::NAN, |value| value as f64);
+    let newest = state.newest_copy.map(|at| at.timestamp());
+    metrics::gauge!("homeward_backup_newest_copy_seconds").set(or_unknown(newest));
+    metrics::gauge!("homeward_backup_behind_bytes").set(or_unknown(state.behind));
+    Ok(made?)
 }
 
 /// What periodic workers have in common.

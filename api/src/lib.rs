@@ -54,5 +54,5 @@ mod testing;
 
 pub use access::{Allowances, is_scope};
 pub use entering::{Enter, Entered, Entering, Entry, NotEntered, Replay, Replayed};
-pub use serve::{ApiState, serve};
+pub use serve::{ApiState, MAX_CONNECTIONS, serve};
 pub use sign_in::IdentityProvider;

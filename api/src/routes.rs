@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -430,6 +430,7 @@ pub(crate) fn router_deciding_by(app: &App, decide: Decide) -> Router {
         .layer(from_fn(pages::outcomes))
         .layer(from_fn(pages::compress))
         .layer(from_fn(fhir::outcomes))
+        .layer(from_fn_with_state(app.clone(), keep_to_tls))
         .layer(from_fn(metrics::measure))
         .with_state(app.clone())
 }
@@ -446,6 +447,16 @@ async fn keep_private(request: Request, next: Next) -> Response {
     }
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}
+
+/// A browser that came by TLS comes by nothing else for a year: nobody on the way can lead it to a page without.
+async fn keep_to_tls(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if app.base_url.starts_with("https://") {
+        let a_year = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, a_year);
+    }
     response
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use chrono::TimeDelta;
 use homeward_alerts::outgoing::Caller;
+use homeward_front::Introductions;
 use homeward_record::Clock;
 use homeward_store::PgPool;
 use hyper::Request;
@@ -29,7 +31,7 @@ use crate::sign_in::IdentityProvider;
 
 /// How many connections there may be at once. Each screen with live alerts keeps one, and costs some tens of
 /// kilobytes. More than this wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 2_000;
+pub const MAX_CONNECTIONS: usize = 2_000;
 
 /// How long the head of a request may take to arrive; also how long a connection may stay idle between
 /// requests.
@@ -83,24 +85,33 @@ impl fmt::Debug for ApiState {
 }
 
 /// Serves the interface on a listener until `shutdown`. Then streams end, requests at work are answered, and
-/// the connections close.
+/// the connections close. `introductions` are of those who connect for others.
 ///
 /// # Errors
 ///
 /// When an identity provider's issuer is no URL. What else may fail is waited for.
-pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    (listener, introductions): (TcpListener, Introductions),
+    state: ApiState,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let app = Shared::new(state, shutdown.clone());
     let app = app.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     let router = router(&app);
     tokio::join!(
-        accept(&listener, &router, &shutdown),
+        accept(&listener, &introductions, &router, &shutdown),
         app.hub.run(&app.pool, &shutdown)
     );
     Ok(())
 }
 
 /// Serves every connection in a task of its own. All of them end with this.
-async fn accept(listener: &TcpListener, router: &Router, shutdown: &CancellationToken) {
+async fn accept(
+    listener: &TcpListener,
+    introductions: &Introductions,
+    router: &Router,
+    shutdown: &CancellationToken,
+) {
     let mut connections = JoinSet::new();
     while !shutdown.is_cancelled() {
         tokio::select! {
@@ -108,8 +119,13 @@ async fn accept(listener: &TcpListener, router: &Router, shutdown: &Cancellation
             _ = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, peer)) => {
-                    let origin = Origin(peer.ip());
-                    connections.spawn(serve_connection(stream, origin, router.clone(), shutdown.clone()));
+                    let (introductions, router) = (introductions.clone(), router.clone());
+                    let shutdown = shutdown.clone();
+                    connections.spawn(async move {
+                        if let Some((stream, origin)) = begin(stream, peer, &introductions, &shutdown).await {
+                            serve_connection(stream, origin, router, shutdown).await;
+                        }
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "could not accept a connection");
@@ -121,6 +137,32 @@ async fn accept(listener: &TcpListener, router: &Router, shutdown: &Cancellation
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(DRAIN_WITHIN, drained).await.is_err() {
         tracing::warn!("connections were cut off at shutdown");
+    }
+}
+
+/// Finds out whose connection it is. None: it ends before its first request.
+async fn begin(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    introductions: &Introductions,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, Origin)> {
+    let taken = tokio::select! {
+        taken = timeout(HEAD_WITHIN, introductions.take(&mut stream)) => taken.ok()?,
+        () = shutdown.cancelled() => return None,
+    };
+    match taken {
+        Ok(introduction) => {
+            let client = introduction.and_then(|introduction| introduction.client);
+            Some((stream, Origin(client.unwrap_or(peer.ip()))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let error = &error as &dyn std::error::Error;
+            tracing::info!(error, "a connection to the HTTP listener is closed");
+            None
+        }
+        // It was closed before it said anything.
+        Err(_) => None,
     }
 }
 
@@ -186,7 +228,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, api_state(&database), shutdown.clone());
+        let serving = serve(
+            (listener, Introductions::new(false)),
+            api_state(&database),
+            shutdown.clone(),
+        );
 
         let calling = async {
             let mut idle = TcpStream::connect(address).await.unwrap();
@@ -203,6 +249,10 @@ mod tests {
             let head = read_until(&mut screen, "retry: 1000").await;
             assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
             assert!(head.contains("content-type: text/event-stream"), "{head}");
+            assert!(
+                head.contains("strict-transport-security: max-age=31536000"),
+                "{head}"
+            );
 
             shutdown.cancel();
             // The end of the chunked body, and then of both connections.

@@ -28,7 +28,7 @@ pub(crate) use self::connection::Connection;
 pub(crate) use self::control::{Control, Downlink};
 pub(crate) use self::link::Link;
 pub(crate) use self::session::refusal;
-pub(crate) use self::shared::Shared;
+pub(crate) use self::shared::{Entry, Shared};
 use crate::directory::Directory;
 use crate::limits::MAX_PACKET;
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use homeward_alerts::judging::Plans;
+use homeward_front::Introductions;
 use homeward_record::Clock;
 use homeward_store::{Gate, PgPool};
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::broker::BrokerError;
-use self::broker::{Broker, Shared};
+use self::broker::{Broker, Entry, Shared};
 use self::directory::Directory;
 pub use self::entrance::{Entrance, NotTaken};
 use self::intake::Intake;
@@ -47,6 +48,10 @@ const LANE_QUEUE: usize = 4 * 1024;
 pub struct Config {
     /// Where to listen for MQTT. Port 0 lets the system choose.
     pub mqtt_listen: SocketAddr,
+    /// Whom the broker believes that they connect for others.
+    pub introductions: Introductions,
+    /// A device has to show a certificate whose common name is its id, beside its secret.
+    pub device_certificates: bool,
     /// Lanes that commit side by side, each with its share of the patients.
     pub lanes: usize,
     /// For how long the record keeps readings: older ones are rejected.
@@ -88,7 +93,11 @@ pub async fn start(
     let tasks = TaskTracker::new();
     let (deliver, deliveries) = mpsc::channel(INTAKE_QUEUE);
     let back_to_intake = deliver.downgrade();
-    let shared = Arc::new(Shared::new(config.limits, clock.clone(), deliver));
+    let entry = Entry {
+        introductions: config.introductions,
+        device_certificates: config.device_certificates,
+    };
+    let shared = Arc::new(Shared::new(config.limits, entry, clock.clone(), deliver));
     let broker = Broker::start(config.mqtt_listen, shared, Arc::clone(&directory), &tasks).await?;
     let watchers = CancellationToken::new();
     broker.watch(&directory, &tasks, &watchers);

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use homeward_front::{Introduction, Introductions, NotIntroduced};
 use homeward_record::DeviceId;
 use homeward_record::decode::MAX_PAYLOAD;
 use rumqttd::protocol::{
@@ -34,6 +35,8 @@ const OWN_SUBSCRIPTION: u16 = 1;
 /// One connection's guard; as a prototype, the guard of none yet.
 pub(crate) struct Guard {
     shared: Arc<Shared>,
+    /// For whom the connection is, once that is known.
+    introduction: Option<Introduction>,
     session: Option<Session>,
     /// Whether it has asked the router to be woken.
     subscribed: bool,
@@ -74,6 +77,7 @@ impl Guard {
     pub(crate) fn prototype(shared: Arc<Shared>) -> Guard {
         Guard {
             shared,
+            introduction: None,
             session: None,
             subscribed: false,
         }
@@ -81,7 +85,13 @@ impl Guard {
 
     fn read(&mut self, stream: &mut BytesMut) -> Result<Packet, Error> {
         let Some(session) = &mut self.session else {
-            let (session, connect) = connect(&self.shared, stream)?;
+            let introduction = match &self.introduction {
+                Some(introduction) => introduction,
+                None => self
+                    .introduction
+                    .insert(introduction(&self.shared.entry.introductions, stream)?),
+            };
+            let (session, connect) = connect(&self.shared, introduction, stream)?;
             metrics::gauge!("homeward_ingest_connections").increment(1.0);
             self.session = Some(session);
             return Ok(connect);
@@ -116,6 +126,11 @@ impl Guard {
                 // Not with the router's own CONNACK: rumqttd cannot stand that the device has gone by then.
                 let connack = session.write_connack(&self.shared, out)?;
                 if session.connection.verdict().is_err() {
+                    let client = self
+                        .introduction
+                        .as_ref()
+                        .and_then(|introduction| introduction.client);
+                    tracing::info!(device_id = %session.connection.device, ?client, "a device may not connect");
                     session.connection.advance(Phase::Closing);
                     return Ok(connack);
                 }
@@ -137,9 +152,37 @@ fn contain<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::InvalidProtocol))
 }
 
+/// Takes what a proxy says of its client before the first packet. Who comes by themselves says nothing, and is taken for
+/// who they are.
+fn introduction(introductions: &Introductions, stream: &mut BytesMut) -> Result<Introduction, Error> {
+    let refuse = |why: NotIntroduced| {
+        tracing::info!(
+            error = &why as &dyn std::error::Error,
+            "a connection to the MQTT listener is closed"
+        );
+        Error::InvalidProtocol
+    };
+    let first = *stream.first().ok_or(Error::InsufficientBytes(1))?;
+    if !introductions.begins(first).map_err(refuse)? {
+        return Ok(Introduction::default());
+    }
+    let head = stream
+        .first_chunk::<{ homeward_front::HEAD }>()
+        .ok_or(Error::InsufficientBytes(1))?;
+    let length = introductions.length(head).map_err(refuse)?;
+    if stream.len() < length {
+        return Err(Error::InsufficientBytes(length - stream.len()));
+    }
+    introductions.read(&stream.split_to(length)).map_err(refuse)
+}
+
 /// Reads the CONNECT packet and rewrites it for the router. A refusal is noted as the verdict and told in
 /// the CONNACK; only what is no CONNECT at all, or finds no room, ends the connection without a word.
-fn connect(shared: &Shared, stream: &mut BytesMut) -> Result<(Session, Packet), Error> {
+fn connect(
+    shared: &Shared,
+    introduction: &Introduction,
+    stream: &mut BytesMut,
+) -> Result<(Session, Packet), Error> {
     let header = v4::check(stream.iter(), MAX_PACKET)?;
     if header.byte1 != CONNECT {
         return Err(Error::InvalidProtocol);
@@ -166,9 +209,10 @@ fn connect(shared: &Shared, stream: &mut BytesMut) -> Result<(Session, Packet), 
         Some(ConnectReturnCode::BadUserNamePassword)
     } else if connect.client_id != connection.device.to_string() {
         Some(ConnectReturnCode::ClientIdentifierNotValid)
-    } else if will
-        .as_ref()
-        .is_some_and(|will| !may_leave(connection.device, will))
+    } else if !certified(shared, introduction, &connect.client_id)
+        || will
+            .as_ref()
+            .is_some_and(|will| !may_leave(connection.device, will))
     {
         Some(ConnectReturnCode::NotAuthorized)
     } else {
@@ -201,6 +245,11 @@ fn connect(shared: &Shared, stream: &mut BytesMut) -> Result<(Session, Packet), 
         .map_or(usize::MAX, |max| max as usize);
     let session = Session::new(shared, connection, wire, will, max_packet);
     Ok((session, rewritten))
+}
+
+/// Whether a device has shown the certificate that it has to show, if it has to.
+fn certified(shared: &Shared, introduction: &Introduction, device: &str) -> bool {
+    !shared.entry.device_certificates || introduction.certificate.as_deref() == Some(device)
 }
 
 /// Whether a device may leave this will: a message that it could publish itself.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use homeward_front::Introductions;
 use homeward_record::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -12,9 +13,19 @@ use crate::limits::Limits;
 /// The least that a message counts as: its bookkeeping costs memory too.
 const SMALLEST_SHARE: usize = 256;
 
+/// What a connection has to bring beside a secret.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Who may say whose connection it is.
+    pub(crate) introductions: Introductions,
+    /// Whether it takes a certificate whose common name is the device's id.
+    pub(crate) device_certificates: bool,
+}
+
 /// What all guards share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    pub(crate) entry: Entry,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
     pub(crate) intake: mpsc::Sender<Delivery>,
@@ -24,12 +35,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, clock: Clock, intake: mpsc::Sender<Delivery>) -> Shared {
+    pub(crate) fn new(limits: Limits, entry: Entry, clock: Clock, intake: mpsc::Sender<Delivery>) -> Shared {
         Shared {
             connections: Connections::new(limits.connections),
             bytes: Arc::new(Semaphore::new(limits.bytes_in_flight as usize)),
             draining: AtomicBool::new(false),
             limits,
+            entry,
             clock,
             intake,
             contacts: Arc::default(),

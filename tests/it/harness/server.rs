@@ -1,7 +1,9 @@
 //! The real process, on a database of the test's own.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -21,10 +23,15 @@ use super::{PATIENCE, eventually};
 /// The binary under test.
 const HOMEWARD: &str = env!("CARGO_BIN_EXE_homeward");
 
+/// The data folder, within the working directory, as it is by default.
+const DATA_DIR: &str = ".homeward";
+
 /// A running `homeward serve`. Killed when dropped; what it logged is printed when its test fails.
 pub(crate) struct Server {
     pub(crate) mqtt: SocketAddr,
     pub(crate) http: SocketAddr,
+    /// Where it takes both with TLS, if it was told to.
+    pub(crate) tls: Option<WithTls>,
     /// Straight into the record.
     pub(crate) pool: PgPool,
     database_url: String,
@@ -33,6 +40,13 @@ pub(crate) struct Server {
     folder: TempDir,
     process: Child,
     log: Arc<Mutex<String>>,
+}
+
+/// Where a server listens with TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithTls {
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) http: SocketAddr,
 }
 
 impl Server {
@@ -48,6 +62,28 @@ impl Server {
 
     /// Starts on another database, which `pool` leads to as well.
     pub(crate) async fn start_on(database_url: &str, pool: PgPool, settings: &[(&str, &str)]) -> Server {
+        Server::start_in(TempDir::new().unwrap(), database_url, |_| pool, settings).await
+    }
+
+    /// Starts with a private database server, in its [data folder](Server::data_dir).
+    pub(crate) async fn start_private(settings: &[(&str, &str)]) -> Server {
+        let folder = TempDir::new().unwrap();
+        // The account that runs PostgreSQL in root's place has to reach it.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let connect = |folder: &Path| {
+            let url = homeward_store::server::url_in(&folder.join(DATA_DIR), "homeward").unwrap();
+            homeward_store::connect(&url, 4).unwrap()
+        };
+        Server::start_in(folder, "", connect, settings).await
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        database_url: &str,
+        connect: impl FnOnce(&Path) -> PgPool,
+        settings: &[(&str, &str)],
+    ) -> Server {
         // An address of its own for each server: its ports, chosen once, are free again after a restart,
         // since nobody else asks for ports of that address.
         let address = format!("{}:0", loopback());
@@ -61,13 +97,13 @@ impl Server {
             all.retain(|(known, _)| known != name);
             all.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let folder = TempDir::new().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (process, [mqtt, http]) = launch(&folder, database_url, &all, &log).await;
+        let (process, [mqtt, http], tls) = launch(&folder, database_url, &all, &log).await;
         Server {
             mqtt,
             http,
-            pool,
+            tls,
+            pool: connect(folder.path()),
             database_url: database_url.to_owned(),
             settings: all,
             folder,
@@ -89,7 +125,7 @@ impl Server {
                 _ => {}
             }
         }
-        let (process, _) = launch(&self.folder, &self.database_url, &self.settings, &self.log).await;
+        let (process, _, _) = launch(&self.folder, &self.database_url, &self.settings, &self.log).await;
         self.process = process;
     }
 
@@ -127,6 +163,11 @@ impl Server {
         self.exited().await;
     }
 
+    /// Where the private server has its data.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join(DATA_DIR)
+    }
+
     /// The process's number.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
@@ -160,9 +201,17 @@ impl Server {
 
     /// A command on the command line, yet to be run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = homeward(&self.folder, &self.database_url, &[]);
+        let mut command = homeward(&self.folder, &self.database_url, self.settings_of_commands());
         command.args(arguments);
         command
+    }
+
+    /// The settings that commands are given: those of a private server, which they may have to start.
+    fn settings_of_commands(&self) -> &[(String, String)] {
+        match self.database_url.is_empty() {
+            true => &self.settings,
+            false => &[],
+        }
     }
 
     /// Enrols a device with a patient of its own, who has no care plan.
@@ -294,13 +343,13 @@ impl Drop for Server {
     }
 }
 
-/// Starts the process and waits until it is ready. Answers its MQTT and HTTP addresses.
+/// Starts the process and waits until it is ready. Answers its MQTT and HTTP addresses, without TLS and with.
 async fn launch(
     folder: &TempDir,
     database_url: &str,
     settings: &[(String, String)],
     log: &Arc<Mutex<String>>,
-) -> (Child, [SocketAddr; 2]) {
+) -> (Child, [SocketAddr; 2], Option<WithTls>) {
     let mut command = homeward(folder, database_url, settings);
     command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -316,20 +365,24 @@ async fn launch(
     });
 
     let ready = tokio::task::spawn_blocking(move || {
-        let [mut mqtt, mut http] = [None, None];
+        let mut addresses = BTreeMap::new();
         while let Ok(line) = lines.recv_timeout(PATIENCE) {
-            if let Some(address) = line.strip_prefix("mqtt listening on ") {
-                mqtt = Some(address.parse().unwrap());
-            } else if let Some(address) = line.strip_prefix("http listening on ") {
-                http = Some(address.parse().unwrap());
+            if let Some((what, address)) = line.split_once(" listening on ") {
+                addresses.insert(what.to_owned(), address.parse::<SocketAddr>().unwrap());
             } else if line == "ready" {
-                return mqtt.zip(http);
+                let of = |what| addresses.get(what).copied();
+                let tls = of("mqtt with TLS").zip(of("http with TLS"));
+                return of("mqtt").zip(of("http")).zip(Some(tls));
             }
         }
         None
     });
     match ready.await.unwrap() {
-        Some((mqtt, http)) => (process, [mqtt, http]),
+        Some(((mqtt, http), tls)) => (
+            process,
+            [mqtt, http],
+            tls.map(|(mqtt, http)| WithTls { mqtt, http }),
+        ),
         None => {
             let _ = process.kill();
             let _ = process.wait();
