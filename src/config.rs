@@ -566,7 +566,7 @@ mod tests {
             "[backup]\nunknown = 1",
         ] {
             let error = merge(content, &[]).unwrap_err().to_string();
-            let (_, known) = error.split_once("expected one of").unwrap();
+            let (_, known) = error.split_once(", expected ").unwrap();
             for key in known
                 .split('`')
                 .skip(1)
