@@ -42,6 +42,9 @@ pub struct PlanVersion {
     pub author: String,
     /// Why.
     pub reason: String,
+    /// When it was made: at the latest when it came into force.
+    #[serde(skip)]
+    pub made_at: DateTime<Utc>,
     /// From when on it is in force.
     pub valid_from: DateTime<Utc>,
     /// Until when; the same time as `valid_from` where it never was.
@@ -73,10 +76,10 @@ pub async fn load_versions(
     code: Option<&str>,
 ) -> Result<Vec<PlanVersion>, Error> {
     let rows = sqlx::query!(
-        "SELECT rule_id, code, version, programme, always_on, definition, author, reason, valid_from, valid_until,
-             removed_by, removal_reason
+        r#"SELECT rule_id, code, version, programme, always_on, definition, author, reason, valid_from, valid_until,
+             COALESCE(made_at, valid_from) AS "made_at!", removed_by, removal_reason
          FROM care_plan_rule WHERE patient_id = $1 AND ($2::text IS NULL OR code = $2)
-         ORDER BY code, version",
+         ORDER BY code, version"#,
         patient.0,
         code
     )
@@ -92,6 +95,7 @@ pub async fn load_versions(
         definition: row.definition,
         author: row.author,
         reason: row.reason,
+        made_at: row.made_at,
         valid_from: row.valid_from,
         valid_until: row.valid_until,
         removal: row

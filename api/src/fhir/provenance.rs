@@ -45,7 +45,7 @@ pub(crate) async fn read(exchange: Exchange, path: Path, search: Search) -> Resu
             of_observation(&mut connection, observation).await?
         }
         "correction" => of_corrections(&mut connection, patient, always(), false).await?,
-        "rule" | "removal" => of_plan(&mut connection, patient, exchange.now()).await?,
+        "rule" | "removal" => of_plan(&mut connection, patient).await?,
         _ => return Err(none()),
     };
     let found = all.into_iter().find(|provenance| provenance["id"] == id);
@@ -77,10 +77,10 @@ pub(crate) async fn search(
     match target {
         Some(target) if target.patient() != Some(patient) => {}
         Some(Target::Observation(id)) => found.extend(of_observation(&mut connection, id).await?),
-        Some(Target::CarePlan(_)) => found.extend(of_plan(&mut connection, patient, exchange.now()).await?),
+        Some(Target::CarePlan(_)) => found.extend(of_plan(&mut connection, patient).await?),
         Some(Target::Other) => {}
         None => {
-            found.extend(of_plan(&mut connection, patient, exchange.now()).await?);
+            found.extend(of_plan(&mut connection, patient).await?);
             found.extend(of_corrections(&mut connection, patient, always(), false).await?);
         }
     }
@@ -216,11 +216,7 @@ pub(super) async fn of_corrections(
 }
 
 /// Who made a care plan what it is, in the order of its rules and their versions.
-async fn of_plan(
-    connection: &mut PgConnection,
-    patient: PatientId,
-    now: DateTime<Utc>,
-) -> Result<Vec<Json>, ApiError> {
+async fn of_plan(connection: &mut PgConnection, patient: PatientId) -> Result<Vec<Json>, ApiError> {
     let targets = [format!("CarePlan/{patient}")];
     let mut found = Vec::new();
     for version in load_versions(connection, patient, None).await? {
@@ -234,8 +230,7 @@ async fn of_plan(
         found.push(fhir::provenance(&Origin {
             id: &format!("rule-{patient}-{rule}"),
             targets: &targets,
-            // It may be in force later than it was made.
-            recorded_at: version.valid_from.min(now),
+            recorded_at: version.made_at,
             activity: match version.version {
                 1 => Activity::Created,
                 _ => Activity::Changed,

@@ -107,6 +107,30 @@ async fn a_care_plan_tells_who_made_it() {
 }
 
 #[tokio::test]
+async fn what_comes_after_a_change_for_a_time_was_made_with_it() {
+    let (app, ..) = ward().await;
+    let shown = app.get("/api/v1/patients/1001/care-plan").await.json();
+    let body = json!({"version": 1, "definition": shown["rules"][0]["definition"], "reason": "a fast",
+        "valid_until": now() + TimeDelta::days(2)});
+    let path = "/api/v1/patients/1001/care-plan/glucose-very-low";
+    assert_eq!(app.send_json(Method::PUT, path, &body).await.status, 200);
+    // As it stands some minutes later.
+    let made_at = now() - TimeDelta::minutes(5);
+    sqlx::query("UPDATE care_plan_rule SET made_at = $1 WHERE version > 1")
+        .bind(made_at)
+        .execute(app.pool())
+        .await
+        .unwrap();
+    let found = app.get("/fhir/R4/Provenance?target=CarePlan/1001").await.json();
+    let entries = found["entry"].as_array().unwrap();
+    let recorded: Vec<&Value> = entries
+        .iter()
+        .map(|entry| &entry["resource"]["recorded"])
+        .collect();
+    assert_eq!(recorded[1..], [&json!(made_at), &json!(made_at)]);
+}
+
+#[tokio::test]
 async fn a_device_s_metrics_are_those_that_it_has_measured_of_the_patient() {
     let (app, _, cuff) = ward().await;
     let expected = [
