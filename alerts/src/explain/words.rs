@@ -31,9 +31,11 @@ pub(super) fn noun(metric: Metric) -> String {
 /// 2.96 is below 3.0, and "3.0" would not be.
 pub(super) fn quantity(metric: Metric, value: f64, honest: impl Fn(f64) -> bool) -> String {
     let text = number(value, decimals(metric), honest);
-    match state(metric, value) {
-        Some(state) => format!("{text} ({state})"),
-        None => text + unit(metric),
+    match (metric, state(metric, value)) {
+        // What a cuff saw is no number to people.
+        (Metric::IrregularPulse, Some(state)) => state.to_owned(),
+        (_, Some(state)) => format!("{text} ({state})"),
+        (_, None) => text + unit(metric),
     }
 }
 

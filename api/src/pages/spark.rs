@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::reading_in_words;
-use homeward_record::Point;
+use homeward_record::{Metric, Point};
 use homeward_store::trends::TrendPoint;
 
 /// How far back the line goes.
@@ -61,12 +61,18 @@ impl Spark {
             .fold(f64::NEG_INFINITY, f64::max);
         let frame = Frame { from, low, high };
         let in_words = |value: f64| reading_in_words(latest.metric, value).1;
-        let says = format!(
-            "{subject} in the last 24 hours: lowest {}, highest {}, last {}",
-            in_words(low),
-            in_words(high),
-            in_words(last.mean)
-        );
+        let says = match latest.metric {
+            Metric::IrregularPulse => format!(
+                "{subject} in the last 24 hours: {}",
+                seen_in_words(if points.is_empty() { &line } else { points })
+            ),
+            _ => format!(
+                "{subject} in the last 24 hours: lowest {}, highest {}, last {}",
+                in_words(low),
+                in_words(high),
+                in_words(last.mean)
+            ),
+        };
         let mut svg = String::with_capacity(REST_LENGTH + line.len() * POINT_LENGTH);
         let _ = write!(
             svg,
@@ -95,6 +101,18 @@ impl Spark {
             );
         }
         Spark(svg + "</svg>")
+    }
+}
+
+/// In how many measurements a cuff saw something.
+fn seen_in_words(points: &[TrendPoint]) -> String {
+    let measurements: i64 = points.iter().map(|point| point.n).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a day has few measurements")]
+    let seen: f64 = points.iter().map(|point| point.mean * point.n as f64).sum();
+    match (measurements, seen.round()) {
+        (1, 0.0) => "not seen in the one measurement".to_owned(),
+        (1, _) => "seen in the one measurement".to_owned(),
+        (_, seen) => format!("seen in {seen} of {measurements} measurements"),
     }
 }
 
@@ -187,6 +205,34 @@ mod tests {
             Spark::new(&[], long_ago, long_ago, now()),
             @r#"<span class="hw-spark">Glucose: nothing in the last 24 hours</span>"#
         );
+    }
+
+    #[test]
+    fn of_a_pulse_that_was_irregular_it_is_told_how_often() {
+        let hour = |time, n, mean| TrendPoint {
+            at: at(time),
+            n,
+            min: 0.0,
+            mean,
+            max: 1.0,
+        };
+        let points = [
+            hour("2026-11-21T20:00:00Z", 3, 1.0 / 3.0),
+            hour("2026-11-22T11:00:00Z", 2, 0.5),
+        ];
+        let latest = Point {
+            at: at("2026-11-22T11:55:00Z"),
+            metric: Metric::IrregularPulse,
+            value: 1.0,
+        };
+        for (points, expected) in [
+            (&points[..], "seen in 2 of 5 measurements\""),
+            (&[], "seen in the one measurement\""),
+        ] {
+            let drawn = Spark::new(points, latest, latest, now()).0;
+            let says = format!("aria-label=\"Irregular pulse in the last 24 hours: {expected}");
+            assert!(drawn.contains(&says), "{drawn}");
+        }
     }
 
     #[test]
