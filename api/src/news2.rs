@@ -177,6 +177,11 @@ pub(crate) fn is_on_scale_2(plan: &[PlanVersion], at: DateTime<Utc>) -> bool {
     setting_at(&settings(plan), at).scale == Scale::Two
 }
 
+/// Within how long what is measured counts together, at a time.
+pub(crate) fn window_at(plan: &[PlanVersion], at: DateTime<Utc>) -> TimeDelta {
+    setting_at(&settings(plan), at).window
+}
+
 fn not_for(born: NaiveDate, plan: &[PlanVersion], at: DateTime<Utc>) -> Option<NotFor> {
     let pregnant =
         |version: &PlanVersion| version.is_in_force(at) && version.programme.as_deref() == Some(PREGNANCY);

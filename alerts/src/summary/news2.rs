@@ -144,6 +144,49 @@ pub fn news2_sets(readings: &[Observation], setting: impl Fn(DateTime<Utc>) -> S
     sets(&scored).into_iter().map(Scored::score).collect()
 }
 
+/// A time over which scores to which something was missing said the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News2Stretch {
+    /// When the first of them was.
+    pub from: DateTime<Utc>,
+    /// The last of them.
+    pub last: News2Score,
+}
+
+/// A stretch ends when nothing was measured for so long. NEWS2 asks for observations every four to six hours from a total of 1
+/// on (Royal College of Physicians, NEWS2, 2017, chart 4).
+pub const STRETCH_GAP: TimeDelta = TimeDelta::hours(6);
+
+/// The stretches of [`news2_sets`], the oldest first: of sets that are not complete and follow each other, with each parameter
+/// scored alike, one is told. A complete set ends a stretch.
+pub fn news2_stretches(sets: Vec<News2Score>) -> Vec<News2Stretch> {
+    let scores = |set: &News2Score| -> Vec<Option<u8>> {
+        set.parameters.iter().map(|parameter| parameter.score).collect()
+    };
+    let mut stretches: Vec<News2Stretch> = Vec::new();
+    let mut goes_on = false;
+    for set in sets {
+        match stretches.last_mut() {
+            _ if set.point.complete => goes_on = false,
+            Some(stretch)
+                if goes_on
+                    && set.point.at - stretch.last.point.at < STRETCH_GAP
+                    && scores(&stretch.last) == scores(&set) =>
+            {
+                stretch.last = set;
+            }
+            _ => {
+                goes_on = true;
+                stretches.push(News2Stretch {
+                    from: set.point.at,
+                    last: set,
+                });
+            }
+        }
+    }
+    stretches
+}
+
 /// The score of each moment.
 fn scored(readings: &[Observation], setting: impl Fn(DateTime<Utc>) -> Setting) -> Vec<Scored> {
     let mut vitals = Vitals::default();
@@ -369,6 +412,42 @@ mod tests {
         assert_eq!((complete.point.at, complete.point.total), (minute(26), 1));
         let latest = summary.latest.unwrap();
         assert_eq!((latest.point.at, latest.point.missing.len()), (minute(59), 6));
+    }
+
+    #[test]
+    fn what_a_watch_sends_is_a_line_for_each_change() {
+        // A fast pulse from the second hour on; a complete set in the fourth, and a night without the watch.
+        let pulse = |at: i64| match at {
+            ..60 => 70.0,
+            _ => 96.0,
+        };
+        let worn = (0..300).chain(300 + 7 * 60..300 + 8 * 60);
+        let mut readings: Vec<_> = worn
+            .map(|minute| reading(Metric::HeartRate, minute, pulse(minute)))
+            .collect();
+        readings.extend(set(240, &[(Metric::HeartRate, 96.0)]));
+        readings.sort_by_key(Observation::key);
+        readings.dedup_by_key(|reading| reading.key());
+        let sets = news2_sets(&readings, |_| Setting::default());
+        assert!(sets.len() > 20, "{}", sets.len());
+        let stretches = news2_stretches(sets);
+        let told: Vec<_> = stretches
+            .iter()
+            .map(|stretch| {
+                let minutes = |at: DateTime<Utc>| (at - minute(0)).num_minutes();
+                let hours = (minutes(stretch.from) / 60, minutes(stretch.last.point.at) / 60);
+                (hours, stretch.last.point.words.as_str())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ((0, 0), "incomplete, at least 0"),
+                ((1, 3), "incomplete, at least 1"),
+                ((4, 4), "incomplete, at least 1"),
+                ((12, 12), "incomplete, at least 1"),
+            ]
+        );
     }
 
     #[test]

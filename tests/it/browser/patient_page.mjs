@@ -90,7 +90,10 @@ await run(async (page, say) => {
   await page.getByRole('button', { name: 'Mark as entered in error' }).click();
   await page.getByText('Entered in error, Mei Ng: Cuff was loose').first().waitFor();
   await page.getByRole('link', { name: 'NEWS2', exact: true }).click();
-  await page.getByRole('region', { name: 'The NEWS2 chart' }).waitFor();
+  await page.getByText('no set in which all seven parameters were measured').waitFor();
+  await page.getByRole('link', { name: 'All incomplete scores' }).click();
+  await page.getByRole('table', { name: 'Incomplete scores' }).waitFor();
+  await judge(page, 'incomplete scores', say);
   await page.getByRole('link', { name: 'Devices', exact: true }).click();
   await page.getByRole('cell', { name: /Glucose sensor no\./ }).waitFor();
 });

@@ -1,14 +1,18 @@
-//! `GET /patients/{patient}/news2`: the early warning score as on the chart of a ward: the parameters, one below the other,
-//! over the times at which they were measured, each with its score.
+//! `GET /patients/{patient}/news2`: the early warning score. Complete sets stand as on the chart of a ward: the parameters, one
+//! below the other, over the times at which they were measured, each with its score. Scores to which something is missing are
+//! a list apart, with a line for each change: a watch measures something all the time.
 //!
-//! Parameters: `sets` (`complete`: those to which no parameter is missing; `all`, which it is without one) and `to`
-//! (RFC 3339; now): the sets before this time.
+//! Parameters: `sets` (`complete`, which it is without one, or `incomplete`) and `to` (RFC 3339; now): those before this time.
+
+mod incomplete;
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use homeward_alerts::summary::news2::{News2Point, News2Score, Parameter, Response as Urgency, news2_sets};
+use homeward_alerts::summary::news2::{
+    News2Point, News2Score, Parameter, Response as Urgency, news2_sets, news2_stretches,
+};
 use homeward_alerts::{Scale, metric_in_words};
 use homeward_record::{Metric, PatientId};
 use serde::Deserialize;
@@ -19,17 +23,21 @@ use super::head::Head;
 use super::values::number;
 use crate::access::Exchange;
 use crate::error::ApiError;
-use crate::news2::{LONGEST, NotFor, Scored, as_of};
+use crate::news2::{LONGEST, NotFor, Scored, as_of, window_at};
 use crate::pages::view::Link;
 use crate::pages::{Moment, Who, page};
 use crate::request::{Instant, Path, Query, Window, choose, parsed};
 use crate::series::require_patient;
+use incomplete::Line;
 
 /// How many sets stand side by side: two days of a ward that measures every four hours.
 const COLUMNS: usize = 12;
 
-/// How far back sets are looked for, one after the other, until there are enough: watches measure something all the time,
-/// and people what is missing a few times a day or a week.
+/// How many lines of incomplete scores a page has.
+const LINES: usize = 20;
+
+/// How far back is looked, one after the other, until there is enough: watches measure something all the time, and people what
+/// is missing a few times a day or a week.
 const LOOKED: [TimeDelta; 3] = [TimeDelta::days(2), TimeDelta::days(8), LONGEST];
 
 #[derive(Deserialize, IntoParams)]
@@ -51,15 +59,28 @@ struct Shown {
     /// Why the patient is not scored.
     not_for: Option<&'static str>,
     choices: Vec<Link>,
+    /// Within how many minutes what is measured counts together.
+    window: i64,
+    is_complete: bool,
+    /// The chart of complete sets, the oldest at the left.
+    chart: Option<Chart>,
+    /// The newest score, where it is later than all complete sets: nobody overlooks it for the chart.
+    since: Option<Line>,
+    /// What is incomplete, the latest first.
+    lines: Vec<Line>,
+    earlier: Option<String>,
+    /// The page with the latest, where this is not it.
+    latest: Option<String>,
+}
+
+/// Complete sets, side by side.
+struct Chart {
     /// The times of the sets, from the left to the right.
     times: Vec<Moment>,
     rows: Vec<ParameterRow>,
     totals: Vec<Total>,
     /// Whether any of the sets is scored on scale 2.
     scale_2: bool,
-    earlier: Option<String>,
-    /// The page with the latest sets, where this is not it.
-    latest: Option<String>,
 }
 
 /// A parameter, with a cell for each set.
@@ -86,31 +107,18 @@ pub(crate) async fn get(
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, ApiError> {
     let patient: PatientId = path.value("patient")?;
-    let sets = parameters.sets.as_deref().unwrap_or("all");
-    let complete = choose("sets", sets, &[("all", false), ("complete", true)])?;
+    let sets = parameters.sets.as_deref().unwrap_or("complete");
+    let is_complete = choose("sets", sets, &[("complete", true), ("incomplete", false)])?;
     let to = parameters.to.map_or(exchange.now(), |Instant(to)| to);
 
     let head = Head::of(&exchange, patient).await?;
     let mut connection = exchange.connection().await;
     require_patient(&mut connection, patient).await?;
-    let found = sets_before(&mut connection, &head, to, complete).await?;
     let here = format!("/patients/{patient}/news2");
-    let (not_for, mut scores) = match found {
-        Ok(scores) => (None, scores),
-        Err(not_for) => (Some(not_for_in_words(not_for)), Vec::new()),
-    };
-    let earlier = (scores.len() > COLUMNS)
-        .then(|| scores.remove(0))
-        .and(scores.first());
-    let earlier = earlier.map(|first| {
-        let to = first.point.at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        format!("{here}?sets={sets}&to={to}")
-    });
-    let choices = [("All sets", "all"), ("Complete sets", "complete")];
-    let template = Shown {
+    let choices = [("Complete sets", "complete"), ("Incomplete scores", "incomplete")];
+    let mut shown = Shown {
         who: Who::of(&exchange),
-        head,
-        not_for,
+        not_for: None,
         choices: choices
             .map(|(text, name)| Link {
                 href: format!("{here}?sets={name}"),
@@ -118,24 +126,73 @@ pub(crate) async fn get(
                 current: name == sets,
             })
             .into(),
-        times: scores.iter().map(|score| Moment::short(score.point.at)).collect(),
-        rows: rows(&scores),
-        totals: scores.iter().map(|score| total(&score.point)).collect(),
-        scale_2: scores.iter().any(|score| score.point.scale == Scale::Two),
-        earlier,
+        window: window_at(&head.plan, to).num_minutes(),
+        is_complete,
+        chart: None,
+        since: None,
+        lines: Vec::new(),
+        earlier: None,
         latest: parameters.to.map(|_| format!("{here}?sets={sets}")),
+        head,
     };
-    Ok(page(StatusCode::OK, &template))
+    let before = |at: DateTime<Utc>| {
+        let to = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        format!("{here}?sets={sets}&to={to}")
+    };
+    let whose = &shown.head;
+    if is_complete {
+        let complete = |sets: Vec<News2Score>| sets.into_iter().filter(|set| set.point.complete).collect();
+        match found_before(&mut connection, whose, to, COLUMNS, complete).await? {
+            Ok(found) => {
+                shown.earlier = found
+                    .more
+                    .then(|| found.last.first())
+                    .flatten()
+                    .map(|set| before(set.point.at));
+                shown.since = found
+                    .newest
+                    .filter(|newest| !newest.point.complete && shown.latest.is_none())
+                    .map(|newest| Line::of_set(&newest));
+                shown.chart = Chart::of(&found.last);
+            }
+            Err(not_for) => shown.not_for = Some(not_for_in_words(not_for)),
+        }
+    } else {
+        match found_before(&mut connection, whose, to, LINES, news2_stretches).await? {
+            Ok(found) => {
+                shown.earlier = found
+                    .more
+                    .then(|| found.last.first())
+                    .flatten()
+                    .map(|line| before(line.from));
+                shown.lines = found.last.iter().rev().map(Line::of).collect();
+            }
+            Err(not_for) => shown.not_for = Some(not_for_in_words(not_for)),
+        }
+    }
+    Ok(page(StatusCode::OK, &shown))
 }
 
-/// The last sets before a time, the oldest first: one more than a page has, if there is one.
-async fn sets_before(
+/// What was found before a time.
+struct Found<T> {
+    /// The last of it, the oldest first.
+    last: Vec<T>,
+    /// Whether there is more before that.
+    more: bool,
+    /// The last set, complete or not.
+    newest: Option<News2Score>,
+}
+
+/// The last `most` of what `pick` makes of the sets before a time.
+async fn found_before<T>(
     connection: &mut PgConnection,
     head: &Head,
     to: DateTime<Utc>,
-    complete: bool,
-) -> Result<Result<Vec<News2Score>, NotFor>, ApiError> {
-    let mut found = Vec::new();
+    most: usize,
+    pick: impl Fn(Vec<News2Score>) -> Vec<T>,
+) -> Result<Result<Found<T>, NotFor>, ApiError> {
+    let mut last = Vec::new();
+    let mut newest = None;
     for length in LOOKED {
         let window = Window {
             from: to - length,
@@ -146,15 +203,28 @@ async fn sets_before(
             Ok(scored) => scored,
             Err(not_for) => return Ok(Err(not_for)),
         };
-        found = news2_sets(&scored.readings, |at| scored.setting(at));
-        found.retain(|score| score.point.complete || !complete);
-        if found.len() > COLUMNS {
+        let sets = news2_sets(&scored.readings, |at| scored.setting(at));
+        newest = sets.last().cloned();
+        last = pick(sets);
+        if last.len() > most {
             break;
         }
     }
-    let extra = found.len().saturating_sub(COLUMNS + 1);
-    found.drain(..extra);
-    Ok(Ok(found))
+    let more = last.len() > most;
+    last.drain(..last.len().saturating_sub(most));
+    Ok(Ok(Found { last, more, newest }))
+}
+
+impl Chart {
+    /// That of some sets; `None` where there are none.
+    fn of(scores: &[News2Score]) -> Option<Chart> {
+        (!scores.is_empty()).then(|| Chart {
+            times: scores.iter().map(|score| Moment::short(score.point.at)).collect(),
+            rows: rows(scores),
+            totals: scores.iter().map(|score| total(&score.point)).collect(),
+            scale_2: scores.iter().any(|score| score.point.scale == Scale::Two),
+        })
+    }
 }
 
 fn rows(scores: &[News2Score]) -> Vec<ParameterRow> {

@@ -100,7 +100,7 @@ async fn a_patient_without_readings_has_a_page_too() {
     );
     shows(
         &nurse.get("/patients/1001/news2").await,
-        &["Nothing of it was measured"],
+        &["no set in which all seven parameters were measured"],
     );
     shows(
         &nurse.get("/patients/1001/care-plan").await,

@@ -32,26 +32,52 @@ async fn scores_stand_as_on_the_chart_of_a_ward() {
     )
     .await;
     let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
-    let all = nurse.get("/patients/1001/news2").await;
+    let complete = nurse.get("/patients/1001/news2").await;
     shows(
-        &all,
+        &complete,
         &[
             "Scale 2",
             "<td class=\"hw-score--2\">22 ",
-            "<strong>3</strong>",
-            "<strong>at least 3</strong>",
-            "low to medium: 3 in one parameter",
-            "not measured",
+            "<td class=\"hw-score--1\"><strong>3</strong>",
+            "measured within 15 minutes",
+            // What was measured since is not overlooked.
+            "The newest score is incomplete: <strong>at least 3</strong>,",
+            "low to medium: 3 in one parameter. Heart rate 132 (scores 3).",
         ],
     );
-    let complete = nurse.get("/patients/1001/news2?sets=complete").await;
-    shows(&complete, &["<strong>3</strong>"]);
-    assert!(!complete.body.contains("at least 3"), "{}", complete.body);
+    let scored = complete
+        .body
+        .matches("<td class=\"hw-score--1\"><strong>")
+        .count();
+    assert_eq!(scored, 1, "{}", complete.body);
+    let apart = nurse.get("/patients/1001/news2?sets=incomplete").await;
+    shows(
+        &apart,
+        &[
+            "<strong class=\"hw-total hw-score--2\">at least 3</strong>",
+            "Heart rate 132 (scores 3)",
+            "a line for each change of a score",
+        ],
+    );
+    assert!(!apart.body.contains("The NEWS2 chart"), "{}", apart.body);
+    assert_eq!(nurse.get("/patients/1001/news2?sets=all").await.status, 400);
+
     let overview = nurse.get("/patients/1001").await;
     shows(
         &overview,
         &["at least 3", "The last complete one was 3", "Target: 88 to 92 %"],
     );
+
+    // A watch that measures each minute is a line for each change.
+    let minute = |n: i64| at("2026-11-22T11:10:00Z") + TimeDelta::minutes(n);
+    let pulse = |n: i64| if n < 20 { 80.0 } else { 96.0 };
+    let watched: Vec<_> = (0..45)
+        .map(|n| (Metric::HeartRate, minute(n), pulse(n)))
+        .collect();
+    app.store(patient, device, &watched).await;
+    let apart = nurse.get("/patients/1001/news2?sets=incomplete").await;
+    let lines = apart.body.matches("hw-total").count();
+    assert!((2..=4).contains(&lines), "{lines}: {}", apart.body);
 
     let (app, _) = on("diabetes-pregnancy").await;
     let nurse = of_team(&app, "mei.ng", Role::CareTeamMember).await;
