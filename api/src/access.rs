@@ -25,10 +25,8 @@ mod tests;
 pub(crate) use action::{Action, in_words};
 pub(crate) use exchange::{Exchange, pass};
 pub(crate) use idempotency::{IDEMPOTENCY_KEY, ShownOnce};
-#[cfg(test)]
-pub(crate) use may::does;
 pub use may::is_scope;
-pub(crate) use may::{Decide, may};
+pub(crate) use may::{Decide, does, may};
 pub(crate) use origin::Origin;
 pub(crate) use principal::{Principal, Subject};
 pub(crate) use rate_limit::RateLimits;

@@ -14,6 +14,7 @@ pub(crate) mod stream;
 use chrono::{DateTime, Utc};
 use homeward_alerts::{About, Definition, Mark, Severity, Zone, explain};
 use homeward_record::{EpisodeId, Metric, PatientId, RuleId};
+use homeward_store::access::Somebody;
 use homeward_store::alerts::{Episode, Transition};
 use serde::Serialize;
 use serde_json::Value;
@@ -43,14 +44,19 @@ pub(crate) struct Alert {
     pub(crate) text: String,
     raised_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
-    pub(crate) acknowledged_by: Option<String>,
+    /// Who took it up last, by name.
+    acknowledged_by: Option<String>,
+    /// Whose account that is; null for a program, or where only the name is known.
+    acknowledged_by_account: Option<i64>,
     /// When its end was recorded, and when the reading was measured with which it ended.
     cleared_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     /// When it turned out that it rests on nothing: it is closed.
     withdrawn_at: Option<DateTime<Utc>>,
-    /// Whose business it is.
+    /// Whose business it is, by name.
     assigned_to: Option<String>,
+    /// Whose account that is; null where it is a program's business, or where only the name is known.
+    assigned_to_account: Option<i64>,
     /// Until when nobody is paged for it.
     snoozed_until: Option<DateTime<Utc>>,
     /// How many levels of its escalation have been told.
@@ -68,21 +74,32 @@ struct Happening {
     id: i64,
     kind: String,
     at: DateTime<Utc>,
+    /// Who did it, by name; null: the rule itself, or time.
     actor: Option<String>,
-    /// What it says beside its kind: whom the alert was assigned to, until when it is snoozed and why, a comment.
+    /// Whose account that is; null for a program, or where only the name is known.
+    actor_account: Option<i64>,
+    /// What it says beside its kind: whom the alert was assigned to (`to`, and their `account`), until when it is snoozed and
+    /// why, a comment.
     detail: Option<Value>,
 }
 
 impl From<Transition> for Happening {
     fn from(transition: Transition) -> Happening {
+        let (actor, actor_account) = named(transition.actor);
         Happening {
             id: transition.id,
             kind: transition.kind,
             at: transition.at,
-            actor: transition.actor,
+            actor,
+            actor_account,
             detail: transition.detail,
         }
     }
+}
+
+/// Somebody by name and account.
+fn named(somebody: Option<Somebody>) -> (Option<String>, Option<i64>) {
+    somebody.map_or((None, None), |somebody| (Some(somebody.name), somebody.account))
 }
 
 /// The rule that raised an episode, in the version that did.
@@ -111,10 +128,13 @@ impl From<Episode> for Alert {
             .as_ref()
             .map(|definition| (definition.name.clone(), definition.guidance.clone()));
         let (name, guidance) = told.unwrap_or_else(|| (episode.code.clone(), String::new()));
+        let text = text(definition.as_ref(), &episode);
+        let (acknowledged_by, acknowledged_by_account) = named(episode.acknowledged_by);
+        let (assigned_to, assigned_to_account) = named(episode.assigned_to);
         Alert {
             id: episode.id,
             patient: episode.patient,
-            text: text(definition.as_ref(), &episode),
+            text,
             rule: Rule {
                 id: episode.rule,
                 code: episode.code,
@@ -126,11 +146,13 @@ impl From<Episode> for Alert {
             late: episode.late,
             raised_at: episode.raised_at,
             acknowledged_at: episode.acknowledged_at,
-            acknowledged_by: episode.acknowledged_by,
+            acknowledged_by,
+            acknowledged_by_account,
             cleared_at: episode.cleared_at,
             ended_at: episode.ended_at,
             withdrawn_at: episode.withdrawn_at,
-            assigned_to: episode.assigned_to,
+            assigned_to,
+            assigned_to_account,
             snoozed_until: episode.snoozed_until,
             escalation: episode.escalation,
             onset: point(episode.onset, episode.figures.onset),

@@ -11,6 +11,7 @@
 mod access;
 mod access_log;
 mod alerts;
+mod assignee;
 mod blood_pressure_summary;
 mod break_glass;
 mod care_plan;

@@ -28,7 +28,6 @@ use axum::http::header::{HeaderValue, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_store::Error;
-use homeward_store::access::HeldRole;
 use homeward_store::accounts::{
     Account, find_account, note_right_password, note_wrong_password, roles_of, use_code,
 };
@@ -235,7 +234,7 @@ async fn let_in(
     let roles = roles_of(connection, account.id, visit.now).await?;
     let first_password = account.initial_password_until.is_some();
     let acts_as = match &roles[..] {
-        [only] if !first_password => Some(HeldRole::from(only)),
+        [only] if !first_password => Some(only.held_by(account.id)),
         _ => None,
     };
     let mut session = Session {

@@ -10,12 +10,14 @@ mod tests;
 pub(crate) mod workload;
 
 use chrono::{DateTime, Utc};
+use homeward_store::access::Somebody;
 use homeward_store::tasks::{Changed, Task, TaskChange, change_task};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::Exchange;
-use crate::alerts::act::{NAME_LENGTH, TEXT_LENGTH, text};
+use crate::alerts::act::{TEXT_LENGTH, text};
+use crate::assignee::Assignee;
 use crate::error::ApiError;
 use crate::etag::Tagged;
 use crate::request::Path;
@@ -29,27 +31,40 @@ impl From<Task> for Tagged<Task> {
     }
 }
 
-/// What is said of a task: `{"text": "Call about the cuff", "due_at": "2026-11-24T17:00:00Z", "assigned_to": "Dr Ng"}`;
+/// What is said of a task: `{"text": "Call about the cuff", "due_at": "2026-11-24T17:00:00Z", "assigned_to": 501}`;
 /// `assigned_to` may be left out, or null: it is nobody's business yet.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Said {
     text: String,
     due_at: DateTime<Utc>,
-    assigned_to: Option<String>,
+    assigned_to: Option<Assignee>,
 }
 
 impl Said {
     /// The same, where it makes sense.
     fn checked(self) -> Result<Said, ApiError> {
-        let assigned_to = self.assigned_to.as_deref();
         Ok(Said {
             text: text("text", &self.text, TEXT_LENGTH)?,
             due_at: self.due_at,
-            assigned_to: assigned_to
-                .map(|name| text("assigned_to", name, NAME_LENGTH))
-                .transpose()?,
+            assigned_to: self.assigned_to.map(|to| to.checked("assigned_to")).transpose()?,
         })
+    }
+
+    /// Whose business it is to be. A name that the task has already means whoever has it.
+    async fn assignee(
+        &self,
+        exchange: &Exchange,
+        known: Option<&Task>,
+    ) -> Result<Option<Somebody>, ApiError> {
+        let Some(to) = &self.assigned_to else {
+            return Ok(None);
+        };
+        let has_it = known.and_then(Task::assignee);
+        match (to, has_it) {
+            (Assignee::Name(name), Some(has_it)) if *name == has_it.name => Ok(Some(has_it)),
+            _ => to.find(exchange).await.map(Some),
+        }
     }
 }
 

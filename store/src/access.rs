@@ -143,12 +143,46 @@ impl FromStr for Basis {
 pub struct HeldRole {
     /// Its number.
     pub id: i64,
+    /// Whose; `None`: a program's.
+    pub account: Option<i64>,
     /// The role.
     pub role: Role,
     /// Where.
     pub organisation: Option<i64>,
     /// Who the patient is, of one who is a patient.
     pub patient: Option<PatientId>,
+}
+
+/// Somebody of whom the record says that they did something, or that it is their business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Somebody {
+    /// The name, as it was then.
+    pub name: String,
+    /// As what; `None`: it was written down before the record kept that, or in another record.
+    pub held_role: Option<i64>,
+    /// Whose account holds that role; `None`: a program does, or nobody knows.
+    pub account: Option<i64>,
+}
+
+impl Somebody {
+    /// Somebody of whom a row says so, if it does.
+    pub(crate) fn of(name: Option<String>, held_role: Option<i64>, account: Option<i64>) -> Option<Somebody> {
+        name.map(|name| Somebody {
+            name,
+            held_role,
+            account,
+        })
+    }
+
+    /// Whether this is whoever acts as `acting` under this name: the same account in whichever role, or the same program.
+    /// Where the record has a name alone, that has to do.
+    pub fn is(&self, acting: &HeldRole, name: &str) -> bool {
+        match (self.held_role, self.account) {
+            (None, _) => self.name == name,
+            (Some(_), Some(account)) => acting.account == Some(account),
+            (Some(held_role), None) => acting.id == held_role,
+        }
+    }
 }
 
 /// A role that is granted.

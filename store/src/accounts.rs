@@ -18,7 +18,7 @@ use crate::admin::AdminError;
 pub use attempts::{Attempts, count_attempt, forgive_attempt};
 pub use identities::{find_account_of_identity, link_identity, unlink_identities};
 pub use list::{AccountFilter, ListedAccount, list_accounts};
-pub use roles::{AccountRole, colleagues, name_proxy, roles_of};
+pub use roles::{AccountRole, Colleague, colleagues, name_proxy, roles_of};
 pub use second_factor::{offer_second_factor, remove_second_factor, take_second_factor, use_code};
 
 /// An account that is added.

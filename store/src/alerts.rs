@@ -12,6 +12,8 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Error;
+use crate::access::Somebody;
+use crate::assigned::{Assigned, is_whoever_acts};
 
 pub use follow::{
     Transition, TransitionListener, latest_transition, transitions_after, transitions_of, transitions_of_each,
@@ -86,7 +88,7 @@ pub struct Episode {
     /// When it was taken up.
     pub acknowledged_at: Option<DateTime<Utc>>,
     /// Who took it up.
-    pub acknowledged_by: Option<String>,
+    pub acknowledged_by: Option<Somebody>,
     /// When its end was recorded.
     pub cleared_at: Option<DateTime<Utc>>,
     /// When the reading was measured with which it ended.
@@ -94,7 +96,7 @@ pub struct Episode {
     /// When it turned out that nothing is left on which it rests.
     pub withdrawn_at: Option<DateTime<Utc>>,
     /// Whose business it is.
-    pub assigned_to: Option<String>,
+    pub assigned_to: Option<Somebody>,
     /// Until when nobody is paged for it.
     pub snoozed_until: Option<DateTime<Utc>>,
     /// How many levels of its escalation have been told.
@@ -143,17 +145,6 @@ pub struct EpisodeFilter {
     pub order: EpisodeOrder,
     /// Those after this one, in that order.
     pub after: Option<EpisodeId>,
-}
-
-/// Whose business an episode is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Assigned {
-    /// Somebody's, by name.
-    To(String),
-    /// Somebody's, by name, who took it up or to whom it was assigned since.
-    HeldBy(String),
-    /// Nobody's yet.
-    ToNobody,
 }
 
 /// In which order episodes are listed.
@@ -208,11 +199,6 @@ async fn load_in_order(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec
     Ok(episodes)
 }
 
-/// Who took an episode up last, in a query of episodes.
-const ACKNOWLEDGED_BY: &str = "(SELECT actor FROM episode_transition
-    WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
-    ORDER BY transition_id DESC LIMIT 1)";
-
 /// The query for the numbers of the episodes that a filter lets through. It says no more than is asked, so that each
 /// question can have its own index.
 fn asking_for(filter: &EpisodeFilter, limit: i64) -> QueryBuilder<Postgres> {
@@ -258,19 +244,19 @@ fn restrict(query: &mut QueryBuilder<Postgres>, filter: &EpisodeFilter) {
     }
     match &filter.assigned {
         None => {}
-        Some(Assigned::To(name)) => {
-            query.push(" AND assigned_to = ").push_bind(name.clone());
+        // It is assigned to them, or they took it up and it is assigned to nobody else.
+        Some(Assigned::ToWhoeverActs(name)) => {
+            query.push(" AND CASE WHEN assigned_to IS NOT NULL THEN ");
+            is_whoever_acts(query, ("assigned_role_id", "assigned_to"), name);
+            query.push(" WHEN acknowledged_at IS NOT NULL THEN (SELECT ");
+            is_whoever_acts(query, ("held_role_id", "actor"), name);
+            query.push(
+                " FROM episode_transition
+                  WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
+                  ORDER BY transition_id DESC LIMIT 1) END",
+            );
         }
-        Some(Assigned::HeldBy(name)) => {
-            query.push(" AND COALESCE(assigned_to, CASE WHEN acknowledged_at IS NOT NULL THEN ");
-            query
-                .push(ACKNOWLEDGED_BY)
-                .push(" END) = ")
-                .push_bind(name.clone());
-        }
-        Some(Assigned::ToNobody) => {
-            query.push(" AND assigned_to IS NULL");
-        }
+        Some(assigned) => assigned.restrict(query),
     }
     if let Some(since) = filter.since {
         // Whatever ended was noted later.
@@ -295,10 +281,14 @@ struct EpisodeRow {
     raised_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
     acknowledged_by: Option<String>,
+    acknowledged_role: Option<i64>,
+    acknowledged_account: Option<i64>,
     cleared_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     withdrawn_at: Option<DateTime<Utc>>,
     assigned_to: Option<String>,
+    assigned_role: Option<i64>,
+    assigned_account: Option<i64>,
     snoozed_until: Option<DateTime<Utc>>,
     escalation: i32,
     onset_at: DateTime<Utc>,
@@ -323,15 +313,20 @@ pub(crate) async fn load_episodes(connection: &mut PgConnection, ids: &[i64]) ->
         EpisodeRow,
         r#"
         SELECT episode_id, episode.patient_id, episode.rule_id, episode.code, definition, severity, status, late,
-            raised_at, acknowledged_at, cleared_at, ended_at, withdrawn_at, assigned_to, snoozed_until, escalation,
-            (SELECT actor FROM episode_transition
-             WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
-                 AND acknowledged_at IS NOT NULL
-             ORDER BY transition_id DESC LIMIT 1) AS acknowledged_by,
+            raised_at, acknowledged_at, cleared_at, ended_at, withdrawn_at, snoozed_until, escalation,
+            taken.actor AS "acknowledged_by?", taken.held_role_id AS "acknowledged_role?",
+            (SELECT account_id FROM held_role WHERE held_role.held_role_id = taken.held_role_id) AS acknowledged_account,
+            assigned_to, assigned_role_id AS assigned_role,
+            (SELECT account_id FROM held_role WHERE held_role_id = assigned_role_id) AS assigned_account,
             onset_at, onset_value, onset_metric, onset_figure,
             latest_at, latest_value, latest_metric, latest_figure,
             worst_at, worst_value, worst_metric, worst_figure, detail
-        FROM episode JOIN care_plan_rule USING (rule_id)
+        FROM episode JOIN care_plan_rule USING (rule_id) LEFT JOIN LATERAL (
+            SELECT actor, held_role_id FROM episode_transition
+            WHERE episode_transition.episode_id = episode.episode_id AND kind = 'acknowledged'
+                AND acknowledged_at IS NOT NULL
+            ORDER BY transition_id DESC LIMIT 1
+        ) AS taken ON true
         WHERE episode_id = ANY ($1)
         ORDER BY episode_id DESC
         "#,
@@ -363,11 +358,15 @@ fn episode(row: EpisodeRow) -> Result<Episode, sqlx::Error> {
         late: row.late,
         raised_at: row.raised_at,
         acknowledged_at: row.acknowledged_at,
-        acknowledged_by: row.acknowledged_by,
+        acknowledged_by: Somebody::of(
+            row.acknowledged_by,
+            row.acknowledged_role,
+            row.acknowledged_account,
+        ),
         cleared_at: row.cleared_at,
         ended_at: row.ended_at,
         withdrawn_at: row.withdrawn_at,
-        assigned_to: row.assigned_to,
+        assigned_to: Somebody::of(row.assigned_to, row.assigned_role, row.assigned_account),
         snoozed_until: row.snoozed_until,
         escalation: row.escalation.unsigned_abs(),
         onset: point(row.onset_at, row.onset_metric, row.onset_value)?,

@@ -14,6 +14,7 @@ use homeward_record::EpisodeId;
 use sqlx::{Connection, PgConnection};
 
 use crate::Error;
+use crate::access::Somebody;
 use crate::alerts::{Episode, load_episodes, unknown};
 use crate::outbox::cancel;
 use action::{Standing, Step};
@@ -39,7 +40,8 @@ pub enum Outcome {
     Busy,
 }
 
-/// Does something about an episode on behalf of `actor`, and records it. While a lane is writing the episode,
+/// Does something about an episode on behalf of whoever acts ([`crate::access::act_as`]), under the name `actor`, and records
+/// it. While a lane is writing the episode,
 /// everything is let go and tried anew. Within a transaction it is done once that commits; the locks of an attempt
 /// are let go all the same.
 pub async fn act(
@@ -68,12 +70,12 @@ async fn try_to_act(
     let failed = |source| Error::new("change an episode", source);
     let mut transaction = connection.begin().await.map_err(failed)?;
     lock_transitions(&mut transaction).await?;
-    let standing = lock_episode(&mut transaction, episode, action.kind())
+    let standing = lock_episode(&mut transaction, episode, (action.kind(), actor))
         .await
         .map_err(failed)?;
     let is_free = standing.is_some();
     if let Some(standing) = standing {
-        match standing.after(action, actor, now) {
+        match standing.after(action, now) {
             Ok((_, steps)) if steps.is_empty() => {}
             Ok((standing, steps)) => write(&mut transaction, episode, &standing, &steps, actor, now)
                 .await
@@ -108,14 +110,17 @@ pub(crate) async fn lock_transitions(connection: &mut PgConnection) -> Result<()
 }
 
 /// Where the work on an episode stands that nobody else changes until the transaction ends; `None` when
-/// somebody is changing it, or there is none. `kind` says of which transitions the last one matters.
+/// somebody is changing it, or there is none. `kind` says of which transitions the last one matters, and whether it was
+/// `actor` who made it.
 async fn lock_episode(
     connection: &mut PgConnection,
     episode: EpisodeId,
-    kind: &str,
+    (kind, actor): (&str, &str),
 ) -> Result<Option<Standing>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT status, severity, always_on, acknowledged_at, assigned_to, snoozed_until, escalates_from, escalate_at
+        "SELECT status, severity, always_on, acknowledged_at, assigned_to, assigned_role_id,
+             (SELECT account_id FROM held_role WHERE held_role_id = assigned_role_id) AS assigned_account,
+             snoozed_until, escalates_from, escalate_at
          FROM episode JOIN care_plan_rule USING (rule_id)
          WHERE episode_id = $1
          FOR NO KEY UPDATE OF episode SKIP LOCKED",
@@ -125,10 +130,12 @@ async fn lock_episode(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let last = sqlx::query!(
-        "SELECT actor, detail FROM episode_transition WHERE episode_id = $1 AND kind = $2
-         ORDER BY transition_id DESC LIMIT 1",
+        r#"SELECT COALESCE(actor = $3 AND held_role_id IS NOT DISTINCT FROM acting_role(), false) AS "by_the_same!", detail
+           FROM episode_transition WHERE episode_id = $1 AND kind = $2
+           ORDER BY transition_id DESC LIMIT 1"#,
         episode.0,
-        kind
+        kind,
+        actor
     )
     .fetch_optional(connection)
     .await?;
@@ -137,11 +144,11 @@ async fn lock_episode(
         severity: row.severity,
         always_on: row.always_on,
         acknowledged_at: row.acknowledged_at,
-        assigned_to: row.assigned_to,
+        assigned_to: Somebody::of(row.assigned_to, row.assigned_role_id, row.assigned_account),
         snoozed_until: row.snoozed_until,
         escalates_from: row.escalates_from,
         escalate_at: row.escalate_at,
-        last: last.map(|last| (last.actor, last.detail)),
+        last: last.map(|last| (last.by_the_same, last.detail)),
     }))
 }
 
@@ -154,13 +161,14 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE episode SET status = $2, acknowledged_at = $3, assigned_to = $4, snoozed_until = $5,
-             escalates_from = $6, escalate_at = $7
+        "UPDATE episode SET status = $2, acknowledged_at = $3, assigned_to = $4, assigned_role_id = $5,
+             snoozed_until = $6, escalates_from = $7, escalate_at = $8
          WHERE episode_id = $1",
         episode.0,
         standing.status.as_str(),
         standing.acknowledged_at,
-        standing.assigned_to,
+        standing.assigned_to.as_ref().map(|to| &*to.name),
+        standing.assigned_to.as_ref().and_then(|to| to.held_role),
         standing.snoozed_until,
         standing.escalates_from,
         standing.escalate_at
@@ -169,8 +177,8 @@ async fn write(
     .await?;
     let details: Vec<_> = steps.iter().map(|step| step.detail.clone()).collect();
     sqlx::query!(
-        "INSERT INTO episode_transition (episode_id, kind, at, actor, detail)
-         SELECT $1, kind, $4, $5, detail FROM UNNEST($2::text[], $3::jsonb[]) AS step (kind, detail)",
+        "INSERT INTO episode_transition (episode_id, kind, at, actor, held_role_id, detail)
+         SELECT $1, kind, $4, $5, acting_role(), detail FROM UNNEST($2::text[], $3::jsonb[]) AS step (kind, detail)",
         episode.0,
         &steps.iter().map(|step| step.kind.to_owned()).collect::<Vec<_>>(),
         &details as &[Option<serde_json::Value>],

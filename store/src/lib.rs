@@ -15,6 +15,7 @@ pub mod access;
 pub mod accounts;
 pub mod admin;
 pub mod alerts;
+pub mod assigned;
 pub mod audit;
 pub mod break_glass;
 pub mod choices;

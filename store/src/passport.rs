@@ -289,8 +289,8 @@ pub async fn kept_episodes(
             number: transition.id,
             kind: transition.kind,
             at: transition.at,
-            actor: transition.actor,
-            detail: transition.detail,
+            actor: transition.actor.map(|by| by.name),
+            detail: transition.detail.map(without_account),
         });
     }
     let point = |at, metric, value, figure| -> Result<KeptPoint, Error> {
@@ -333,4 +333,12 @@ pub async fn kept_episodes(
         Ok((EpisodeId(row.episode_id), episode))
     });
     kept.collect()
+}
+
+/// What a transition says, without the number of an account: that means nothing in another record, or somebody else.
+fn without_account(mut detail: Value) -> Value {
+    if let Some(detail) = detail.as_object_mut() {
+        detail.remove("account");
+    }
+    detail
 }

@@ -345,8 +345,9 @@ async fn end_episodes(
             WHERE episode_id = ANY ($1) AND cleared_at IS NULL
             RETURNING episode_id, status
         )
-        INSERT INTO episode_transition (episode_id, kind, at, actor, detail)
-        SELECT episode_id, kind, $2::timestamptz, $3::text, CASE WHEN kind = 'cleared' THEN $4::jsonb END
+        INSERT INTO episode_transition (episode_id, kind, at, actor, held_role_id, detail)
+        SELECT episode_id, kind, $2::timestamptz, $3::text, CASE WHEN $3 IS NOT NULL THEN acting_role() END,
+            CASE WHEN kind = 'cleared' THEN $4::jsonb END
         FROM ended CROSS JOIN UNNEST(ARRAY['cleared', 'closed']) WITH ORDINALITY AS step (kind, position)
         WHERE kind = 'cleared' OR status = 'closed'
         ORDER BY episode_id, position

@@ -132,6 +132,7 @@ pub async fn find_session(
     let acts_as = match (row.held_role, row.role) {
         (Some(id), Some(role)) => Some(HeldRole {
             id,
+            account: Some(row.account_id),
             role: role
                 .parse()
                 .map_err(|error: String| failed(sqlx::Error::Decode(error.into())))?,

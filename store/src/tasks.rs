@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use homeward_record::{EpisodeId, PatientId};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, QueryBuilder};
 use utoipa::ToSchema;
 
 use crate::Error;
+use crate::access::Somebody;
+use crate::assigned::Assigned;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +50,29 @@ pub struct Task {
     pub text: String,
     /// Until when.
     pub due_at: DateTime<Utc>,
-    /// Whose business it is.
+    /// Whose business it is, by name.
     pub assigned_to: Option<String>,
+    /// Whose account that is; null where it is a program's business, or where only the name is known.
+    pub assigned_to_account: Option<i64>,
+    /// As what it is theirs.
+    #[serde(skip)]
+    pub assigned_role: Option<i64>,
     /// When it was written down.
     pub created_at: DateTime<Utc>,
-    /// Who did so.
+    /// Who did so, by name.
     pub created_by: String,
+    /// Whose account that is; null for a program, or where only the name is known.
+    pub created_by_account: Option<i64>,
     /// Counts its changes.
     pub version: i32,
     /// `outstanding`, `done` or `cancelled`.
     pub status: String,
     /// When it was done or cancelled.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Who did so.
+    /// Who did so, by name.
     pub ended_by: Option<String>,
+    /// Whose account that is, as above.
+    pub ended_by_account: Option<i64>,
     /// What came of it.
     pub outcome: Option<String>,
 }
@@ -87,18 +98,18 @@ pub struct TaskText<'a> {
     /// Until when.
     pub due_at: DateTime<Utc>,
     /// Whose business it is.
-    pub assigned_to: Option<&'a str>,
+    pub assigned_to: Option<&'a Somebody>,
 }
 
 /// Which tasks to list.
 #[derive(Clone, Debug)]
-pub struct TaskFilter<'a> {
+pub struct TaskFilter {
     /// Those that stand so.
     pub status: TaskStatus,
     /// Those for one patient.
     pub patient: Option<PatientId>,
     /// Those that are one person's business.
-    pub assigned_to: Option<&'a str>,
+    pub assigned: Option<Assigned>,
     /// Those that are due before then.
     pub due_before: Option<DateTime<Utc>>,
     /// Those after this place in the list: the time by which it is ordered, and a task's number.
@@ -127,7 +138,18 @@ pub enum Changed {
     Ended,
 }
 
-/// Writes a task down, and answers with it; `None`: the alert is not one of this patient.
+impl Task {
+    /// Whose business it is.
+    pub fn assignee(&self) -> Option<Somebody> {
+        Somebody::of(
+            self.assigned_to.clone(),
+            self.assigned_role,
+            self.assigned_to_account,
+        )
+    }
+}
+
+/// Writes a task down in the name of whoever acts, and answers with it; `None`: the alert is not one of this patient.
 pub async fn add_task(
     connection: &mut PgConnection,
     new: &NewTask<'_>,
@@ -136,8 +158,9 @@ pub async fn add_task(
 ) -> Result<Option<Task>, Error> {
     let failed = |source| Error::new("write a task down", source);
     let added = sqlx::query_scalar!(
-        "INSERT INTO task (patient_id, organisation_id, episode_id, text, due_at, assigned_to, created_at, created_by)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8
+        "INSERT INTO task (patient_id, organisation_id, episode_id, text, due_at, assigned_to, assigned_role_id,
+             created_at, created_by)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
          WHERE $3::bigint IS NULL OR EXISTS (SELECT FROM episode WHERE episode_id = $3 AND patient_id = $1)
          RETURNING task_id",
         new.patient.0,
@@ -145,7 +168,8 @@ pub async fn add_task(
         new.alert.map(|alert| alert.0),
         new.said.text,
         new.said.due_at,
-        new.said.assigned_to,
+        new.said.assigned_to.map(|to| &*to.name),
+        new.said.assigned_to.and_then(|to| to.held_role),
         now,
         by
     )
@@ -166,50 +190,39 @@ pub async fn find_task(connection: &mut PgConnection, task: i64) -> Result<Optio
 /// Lists tasks: outstanding ones by when they are due, others from the one that ended last.
 pub async fn list_tasks(
     connection: &mut PgConnection,
-    filter: &TaskFilter<'_>,
+    filter: &TaskFilter,
     limit: i64,
 ) -> Result<Vec<Task>, Error> {
-    let failed = |source| Error::new("list tasks", source);
-    let (after_at, after_id) = filter.after.unzip();
-    let patient = filter.patient.map(|patient| patient.0);
-    let found = match filter.status {
-        TaskStatus::Outstanding => {
-            sqlx::query_scalar!(
-                "SELECT task_id FROM task
-                 WHERE status = 'outstanding' AND ($1::bigint IS NULL OR patient_id = $1)
-                     AND ($2::text IS NULL OR assigned_to = $2) AND ($3::timestamptz IS NULL OR due_at < $3)
-                     AND ($4::timestamptz IS NULL OR (due_at, task_id) > ($4, $5::bigint))
-                 ORDER BY due_at, task_id LIMIT $6",
-                patient,
-                filter.assigned_to,
-                filter.due_before,
-                after_at,
-                after_id,
-                limit
-            )
-            .fetch_all(&mut *connection)
-            .await
-        }
-        ended => {
-            sqlx::query_scalar!(
-                "SELECT task_id FROM task
-                 WHERE status = $7 AND ($1::bigint IS NULL OR patient_id = $1)
-                     AND ($2::text IS NULL OR assigned_to = $2) AND ($3::timestamptz IS NULL OR due_at < $3)
-                     AND ($4::timestamptz IS NULL OR (ended_at, task_id) < ($4, $5::bigint))
-                 ORDER BY ended_at DESC, task_id DESC LIMIT $6",
-                patient,
-                filter.assigned_to,
-                filter.due_before,
-                after_at,
-                after_id,
-                limit,
-                ended.as_str()
-            )
-            .fetch_all(&mut *connection)
-            .await
-        }
+    let (at, beyond, order) = match filter.status {
+        TaskStatus::Outstanding => ("due_at", ">", "ASC"),
+        TaskStatus::Done | TaskStatus::Cancelled => ("ended_at", "<", "DESC"),
     };
-    load(connection, &found.map_err(failed)?).await
+    // As text: only so does the planner see which of the indexes it is.
+    let mut query = QueryBuilder::new(format!(
+        "SELECT task_id FROM task WHERE status = '{}'",
+        filter.status.as_str()
+    ));
+    if let Some(patient) = filter.patient {
+        query.push(" AND patient_id = ").push_bind(patient.0);
+    }
+    if let Some(assigned) = &filter.assigned {
+        assigned.restrict(&mut query);
+    }
+    if let Some(due_before) = filter.due_before {
+        query.push(" AND due_at < ").push_bind(due_before);
+    }
+    if let Some((after_at, after_id)) = filter.after {
+        query.push(format!(" AND ({at}, task_id) {beyond} ("));
+        query.push_bind(after_at).push(", ").push_bind(after_id).push(")");
+    }
+    query.push(format!(" ORDER BY {at} {order}, task_id {order} LIMIT "));
+    let found: Vec<i64> = query
+        .push_bind(limit)
+        .build_query_scalar()
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|source| Error::new("list tasks", source))?;
+    load(connection, &found).await
 }
 
 /// Changes a task, if it is in the version that the caller has read.
@@ -239,18 +252,21 @@ pub async fn change_task(
     match change {
         TaskChange::Say(said) => {
             sqlx::query!(
-                "UPDATE task SET text = $2, due_at = $3, assigned_to = $4, version = version + 1 WHERE task_id = $1",
+                "UPDATE task SET text = $2, due_at = $3, assigned_to = $4, assigned_role_id = $5, version = version + 1
+                 WHERE task_id = $1",
                 task,
                 said.text,
                 said.due_at,
-                said.assigned_to
+                said.assigned_to.map(|to| &*to.name),
+                said.assigned_to.and_then(|to| to.held_role)
             )
             .execute(&mut *connection)
             .await
         }
         TaskChange::End(status, outcome) => {
             sqlx::query!(
-                "UPDATE task SET status = $2, outcome = $3, ended_at = $4, ended_by = $5, version = version + 1
+                "UPDATE task SET status = $2, outcome = $3, ended_at = $4, ended_by = $5, ended_role_id = acting_role(),
+                     version = version + 1
                  WHERE task_id = $1",
                 task,
                 status.as_str(),
@@ -270,8 +286,10 @@ pub async fn change_task(
 /// How much a team has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Workload {
-    /// Whose business it is; `None`: nobody's yet.
+    /// Whose business it is, by name; `None`: nobody's yet.
     pub assigned_to: Option<String>,
+    /// Whose account that is, as tasks say it.
+    pub assigned_to_account: Option<i64>,
     /// Tasks that are still to be done.
     pub outstanding: i64,
     /// Those of them that should have been.
@@ -288,11 +306,12 @@ pub async fn workload(
 ) -> Result<Vec<Workload>, Error> {
     sqlx::query_as!(
         Workload,
-        r#"SELECT assigned_to, count(*) FILTER (WHERE status = 'outstanding') AS "outstanding!",
+        r#"SELECT assigned_to, account_id AS "assigned_to_account?", count(*) FILTER (WHERE status = 'outstanding') AS "outstanding!",
              count(*) FILTER (WHERE status = 'outstanding' AND due_at < $2) AS "overdue!",
              count(*) FILTER (WHERE status = 'done') AS "done!"
-         FROM task WHERE status = 'outstanding' OR (status = 'done' AND ended_at >= $1)
-         GROUP BY assigned_to ORDER BY assigned_to NULLS LAST"#,
+         FROM task LEFT JOIN held_role ON held_role_id = assigned_role_id
+         WHERE status = 'outstanding' OR (status = 'done' AND task.ended_at >= $1)
+         GROUP BY assigned_to, account_id ORDER BY assigned_to NULLS LAST, account_id NULLS LAST"#,
         done_since,
         now
     )
@@ -306,7 +325,12 @@ async fn load(connection: &mut PgConnection, tasks: &[i64]) -> Result<Vec<Task>,
     sqlx::query_as!(
         Task,
         r#"SELECT task_id AS id, patient_id AS patient, organisation_id AS organisation, episode_id AS alert, text,
-             due_at, assigned_to, created_at, created_by, version, status, ended_at, ended_by, outcome
+             due_at, assigned_to, assigned_role_id AS assigned_role,
+             (SELECT account_id FROM held_role WHERE held_role_id = assigned_role_id) AS assigned_to_account,
+             created_at, created_by,
+             (SELECT account_id FROM held_role WHERE held_role_id = created_role_id) AS created_by_account,
+             version, status, ended_at, ended_by,
+             (SELECT account_id FROM held_role WHERE held_role_id = ended_role_id) AS ended_by_account, outcome
          FROM task JOIN UNNEST($1::bigint[]) WITH ORDINALITY AS asked (task_id, place) USING (task_id)
          ORDER BY place"#,
         tasks

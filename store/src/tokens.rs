@@ -30,7 +30,7 @@ pub async fn find_token(
 ) -> Result<Option<ApiToken>, Error> {
     let failed = |source| Error::new("look up a token", source);
     let row = sqlx::query!(
-        "SELECT api_token_id, name, scopes, held_role_id, role, organisation_id, patient_id
+        "SELECT api_token_id, name, scopes, held_role_id, account_id, role, organisation_id, patient_id
          FROM api_token JOIN held_role USING (held_role_id)
          WHERE token_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
              AND (ended_at IS NULL OR ended_at > $2)",
@@ -44,6 +44,7 @@ pub async fn find_token(
     let role = row.role.parse();
     let acts_as = HeldRole {
         id: row.held_role_id,
+        account: row.account_id,
         role: role.map_err(|error: String| failed(sqlx::Error::Decode(error.into())))?,
         organisation: row.organisation_id,
         patient: row.patient_id.map(PatientId),

@@ -231,7 +231,7 @@ async fn lived<'s>(server: &'s Server, now: DateTime<Utc>) -> (Seen<'s>, Device)
             .await;
     };
     let open = alerts.iter().find(|(.., status)| status == "raised").unwrap().0;
-    work(open, "assign", json!({"to": "Mei"})).await;
+    work(open, "assign", json!({"to": "ward 3"})).await;
     work(open, "comment", json!({"text": "Called, no answer"})).await;
     work(open, "acknowledge", json!({})).await;
     let over = alerts

@@ -3,7 +3,7 @@
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use chrono::{DateTime, Utc};
-use homeward_store::access::HeldRole;
+use homeward_store::access::{HeldRole, Somebody};
 use homeward_store::sessions::{note_use, session_is_good};
 use homeward_store::tokens::{find_token, token_is_good};
 use sqlx::PgConnection;
@@ -99,6 +99,20 @@ impl Principal {
                 csrf_token: session.csrf_token,
             },
         })
+    }
+
+    /// The caller as the record names somebody.
+    pub(crate) fn somebody(&self) -> Somebody {
+        Somebody {
+            name: self.name.clone(),
+            held_role: Some(self.acts_as.id),
+            account: self.acts_as.account,
+        }
+    }
+
+    /// Whether somebody whom the record names is the caller.
+    pub(crate) fn is(&self, somebody: &Somebody) -> bool {
+        somebody.is(&self.acts_as, &self.name)
     }
 
     /// Whether what the caller has shown is still good.

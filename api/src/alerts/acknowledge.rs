@@ -8,7 +8,7 @@ use axum::Json;
 use homeward_store::episodes::Action;
 
 use super::Alert;
-use super::act::{NoParameters, act_on};
+use super::act::{NoParameters, act_on, told};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Path, Query};
@@ -18,7 +18,7 @@ pub(crate) async fn post(
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Alert>, ApiError> {
-    act_on(&exchange, &path, &Action::Acknowledge).await
+    act_on(&exchange, &path, &Action::Acknowledge).await.map(told)
 }
 
 #[cfg(test)]
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(answer["status"], "acknowledged");
         assert_eq!(answer["acknowledged_at"], json!(now()));
         assert_eq!(answer["acknowledged_by"], "ward 3");
+        assert_eq!(answer["acknowledged_by_account"], json!(null));
         assert_eq!(app.post(PATH).await.body, first.body);
 
         // Somebody else comes later: it stays with who was first.

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use homeward_record::EpisodeId;
-use homeward_store::alerts::patient_of;
+use homeward_store::alerts::{Episode, patient_of};
 use homeward_store::episodes::{Action, Outcome, Refusal, act};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -23,23 +23,30 @@ pub(crate) const TEXT_LENGTH: usize = 2_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 
-/// Does it to the alert of the path, in the caller's name, and answers with the alert. Whoever sees the patient for a
-/// stated reason alone changes nothing.
-pub(crate) async fn act_on(
-    exchange: &Exchange,
-    path: &Path,
-    action: &Action,
-) -> Result<Json<Alert>, ApiError> {
+/// The alert of the path, about which the caller may do something. Whoever sees the patient for a stated reason alone
+/// changes nothing.
+pub(crate) async fn require_alert(exchange: &Exchange, path: &Path) -> Result<EpisodeId, ApiError> {
     let episode: EpisodeId = path.value("alert")?;
     let patient = patient_of(&mut *exchange.connection().await, episode).await?;
     exchange.require(patient.ok_or_else(|| unknown(episode))?).await?;
+    Ok(episode)
+}
+
+/// Does it to the alert of the path, in the caller's name, and answers with the alert.
+pub(crate) async fn act_on(exchange: &Exchange, path: &Path, action: &Action) -> Result<Episode, ApiError> {
+    let episode = require_alert(exchange, path).await?;
     let mut connection = exchange.connection().await;
     match act(&mut connection, episode, action, exchange.actor(), exchange.now()).await? {
-        Outcome::Done(episode) => Ok(Json(Alert::from(*episode))),
+        Outcome::Done(episode) => Ok(*episode),
         Outcome::Refused(refusal) => Err(refused(&refusal)),
         Outcome::Unknown => Err(unknown(episode)),
         Outcome::Busy => Err(ApiError::Busy("the alert is being written to; try again shortly")),
     }
+}
+
+/// The answer of a route for programs that did something about an alert.
+pub(crate) fn told(episode: Episode) -> Json<Alert> {
+    Json(Alert::from(episode))
 }
 
 /// What is said of an alert that there is not, or not for the caller.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Alert;
-use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
+use super::act::{NoParameters, TEXT_LENGTH, act_on, text, told};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
@@ -17,6 +17,7 @@ use crate::request::{Body, Path, Query};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Close {
+    /// Why nothing is to be done; the patient reads it.
     reason: String,
 }
 
@@ -27,7 +28,9 @@ pub(crate) async fn post(
     Body(close): Body<Close>,
 ) -> Result<Json<Alert>, ApiError> {
     let reason = text("reason", &close.reason, TEXT_LENGTH)?;
-    act_on(&exchange, &path, &Action::Close { reason }).await
+    act_on(&exchange, &path, &Action::Close { reason })
+        .await
+        .map(told)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `POST /api/v1/alerts/{alert}/comment`: says something about an alert, also about one that is closed.
 //!
 //! The body is `{"text": "Called the daughter"}`. Answers with the episode; what was said is among its
-//! transitions. What the same person says twice in a row was said once.
+//! transitions, and the patient reads it. What the same person says twice in a row was said once.
 
 use axum::Json;
 use homeward_store::episodes::Action;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Alert;
-use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
+use super::act::{NoParameters, TEXT_LENGTH, act_on, text, told};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Path, Query};
@@ -17,6 +17,7 @@ use crate::request::{Body, Path, Query};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Comment {
+    /// What is said; the patient reads it.
     text: String,
 }
 
@@ -27,7 +28,9 @@ pub(crate) async fn post(
     Body(comment): Body<Comment>,
 ) -> Result<Json<Alert>, ApiError> {
     let text = text("text", &comment.text, TEXT_LENGTH)?;
-    act_on(&exchange, &path, &Action::Comment { text }).await
+    act_on(&exchange, &path, &Action::Comment { text })
+        .await
+        .map(told)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `GET /api/v1/alerts`: episodes of the patients whom the caller may see.
 //!
 //! Parameters: `status` and `severity` (several with commas between them; all), `patient`, `programme`, `late` (`true`
-//! or `false`; both), `assigned_to` (a name), `mine` (`true`: those that are the caller's business), `unassigned`
+//! or `false`; both), `assigned_to` (the number of an account, or a name as it was written down), `mine` (`true`: those that are assigned to the
+//! caller, or that the caller took up and that are assigned to nobody), `unassigned`
 //! (`true`: those that are nobody's yet), `sort` (`latest`: the latest raised first, which it is without one; `urgency`:
 //! the most severe first, and of these the one that was raised first), `limit` (1 to 500; 50), `after` (the `next` of
 //! the page before, which is `null` on the last).
@@ -10,12 +11,14 @@ use std::str::FromStr;
 
 use axum::Json;
 use homeward_record::{EpisodeId, PatientId};
-use homeward_store::alerts::{Assigned, EpisodeFilter, EpisodeOrder, EpisodeStatus, list_episodes};
+use homeward_store::alerts::{EpisodeFilter, EpisodeOrder, EpisodeStatus, list_episodes};
+use homeward_store::assigned::Assigned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Alert, SEVERITIES};
 use crate::access::Exchange;
+use crate::assignee::assigned_to;
 use crate::error::ApiError;
 use crate::request::{Limit, Query, choose, choose_some, parsed};
 
@@ -34,8 +37,10 @@ pub(crate) struct Parameters {
     programme: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
     late: Option<String>,
+    /// The number of an account, or a name as it was written down.
     #[serde(default, deserialize_with = "parsed")]
     assigned_to: Option<String>,
+    /// Those that are the caller's business.
     #[serde(default, deserialize_with = "parsed")]
     mine: Option<bool>,
     #[serde(default, deserialize_with = "parsed")]
@@ -60,8 +65,8 @@ impl Parameters {
     /// Whose business the episodes are to be. At most one of three parameters says it.
     fn assigned(&self, caller: &str) -> Result<Option<Assigned>, ApiError> {
         let asked = [
-            self.assigned_to.clone().map(Assigned::To),
-            (self.mine == Some(true)).then(|| Assigned::To(caller.to_owned())),
+            self.assigned_to.as_deref().map(assigned_to),
+            (self.mine == Some(true)).then(|| Assigned::ToWhoeverActs(caller.to_owned())),
             (self.unassigned == Some(true)).then_some(Assigned::ToNobody),
         ];
         let mut asked = asked.into_iter().flatten();
@@ -163,7 +168,9 @@ mod tests {
             {
               "acknowledged_at": null,
               "acknowledged_by": null,
+              "acknowledged_by_account": null,
               "assigned_to": null,
+              "assigned_to_account": null,
               "cleared_at": null,
               "detail": null,
               "ended_at": null,
@@ -240,6 +247,7 @@ mod tests {
         app.raise(one, rule_of_one, "medium", false).await;
         app.raise(other, rule_of_other, "low", false).await;
         app.post("/api/v1/alerts/4/acknowledge").await.json();
+        let account = app.add_colleague("ng", "Dr Ng").await;
         for (alert, to) in [(3, "Dr Ng"), (1, TOKEN_NAME)] {
             let path = format!("/api/v1/alerts/{alert}/assign");
             app.post_json(&path, &json!({"to": to})).await.json();
@@ -264,7 +272,10 @@ mod tests {
             ("?programme=test", vec![4, 3, 2, 1]),
             ("?programme=diabetes-type-1", vec![]),
             ("?assigned_to=Dr%20Ng", vec![3]),
-            ("?mine=true", vec![1]),
+            (&format!("?assigned_to={account}"), vec![3]),
+            ("?assigned_to=1", vec![]),
+            // Also what the caller has taken up.
+            ("?mine=true", vec![4, 1]),
             ("?unassigned=true", vec![4, 2]),
         ] {
             assert_eq!(ids(&app, query).await, expected, "{query}");

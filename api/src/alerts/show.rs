@@ -62,7 +62,7 @@ mod tests {
             .json();
 
         let mut listed = app.get("/api/v1/alerts?limit=1").await.json()["alerts"][0].take();
-        let happening = |id: i64, kind: &str, actor: Option<&str>, detail| json!({"id": id, "kind": kind, "at": now(), "actor": actor, "detail": detail});
+        let happening = |id: i64, kind: &str, actor: Option<&str>, detail| json!({"id": id, "kind": kind, "at": now(), "actor": actor, "actor_account": null, "detail": detail});
         listed["transitions"] = json!([
             happening(3, "raised", None, json!(null)),
             happening(4, "acknowledged", Some("ward 3"), json!(null)),

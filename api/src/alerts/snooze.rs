@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Alert;
-use super::act::{NoParameters, TEXT_LENGTH, act_on, text};
+use super::act::{NoParameters, TEXT_LENGTH, act_on, text, told};
 use crate::access::Exchange;
 use crate::error::ApiError;
 use crate::request::{Body, Instant, Path, Query};
@@ -21,6 +21,7 @@ use crate::request::{Body, Instant, Path, Query};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Snooze {
     until: String,
+    /// Why; the patient reads it.
     reason: String,
 }
 
@@ -33,7 +34,9 @@ pub(crate) async fn post(
     let until = snooze.until.parse();
     let Instant(until) = until.map_err(|error| ApiError::parameter("until", error))?;
     let reason = text("reason", &snooze.reason, TEXT_LENGTH)?;
-    act_on(&exchange, &path, &Action::Snooze { until, reason }).await
+    act_on(&exchange, &path, &Action::Snooze { until, reason })
+        .await
+        .map(told)
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ async fn tell(
 fn resource(episode: &Episode, evidence: &Evidence, transitions: &[Transition], form: Form) -> Json {
     let said: Vec<(String, &str, DateTime<Utc>)> = transitions
         .iter()
-        .filter_map(|done| Some((in_words(done), done.actor.as_deref()?, done.at)))
+        .filter_map(|done| Some((in_words(done), &*done.actor.as_ref()?.name, done.at)))
         .collect();
     let actions: Vec<EpisodeAction<'_>> = said
         .iter()
@@ -197,10 +197,16 @@ fn in_words(transition: &Transition) -> String {
             .as_ref()
             .and_then(|detail| detail[name].as_str())
     };
-    match (transition.kind.as_str(), part("text"), part("to")) {
-        ("commented", Some(text), _) => format!("comment: {text}"),
-        ("assigned", _, Some(to)) => format!("assigned to {to}"),
+    let what = match (transition.kind.as_str(), part("to"), part("until")) {
+        ("commented", ..) => "comment".to_owned(),
+        ("assigned", Some(to), _) => format!("assigned to {to}"),
+        ("assigned", None, _) => "assigned to nobody".to_owned(),
+        ("snoozed", _, Some(until)) => format!("snoozed until {until}"),
         (kind, ..) => kind.replace('_', " "),
+    };
+    match part("text").or(part("reason")) {
+        Some(said) => format!("{what}: {said}"),
+        None => what,
     }
 }
 

@@ -95,7 +95,9 @@ impl<T: IntoParams> Input for Query<T> {
 impl<T: ToSchema> Input for Body<T> {
     fn tell(told: &mut Told) {
         told.body = Some(told.schema_of::<T>());
-        told.refusals.push(StatusCode::PAYLOAD_TOO_LARGE);
+        // What it says may be more than makes sense, or what cannot be done.
+        let refusals = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY];
+        told.refusals.extend(refusals);
     }
 }
 

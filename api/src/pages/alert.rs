@@ -1,4 +1,5 @@
-//! `GET /alerts/{alert}`: an alert, what it is about, what can be done about it, and everything that happened to it.
+//! `GET /alerts/{alert}`: an alert, what it is about, what can be done about it, and everything that happened to it. Patients
+//! see [`own::alerts`].
 
 pub(crate) mod act;
 mod course;
@@ -9,11 +10,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_alerts::Definition;
 use homeward_record::EpisodeId;
+use homeward_store::access::Role;
 
+use super::own;
 use super::patient::head::Head;
 use super::view::{Who, page};
 use super::worklist::row::Row;
-use super::worklist::{colleagues_of, rows};
+use super::worklist::rows;
 use crate::access::{Action, Exchange};
 use crate::alerts::act::unknown;
 use crate::alerts::show::find;
@@ -42,7 +45,10 @@ impl Shown {
 }
 
 pub(crate) async fn get(exchange: Exchange, path: Path) -> Result<Response, ApiError> {
-    show(&exchange, &path, StatusCode::OK, None).await
+    match exchange.principal().acts_as.role {
+        Role::Patient => own::alerts::show_one(&exchange, &path).await,
+        _ => show(&exchange, &path, StatusCode::OK, None).await,
+    }
 }
 
 /// The page, perhaps again, with what was sent and not done.
@@ -57,14 +63,12 @@ async fn show(
     let source = Definition::parse(&episode.definition).ok();
     let head = Head::of(exchange, patient).await?;
     let may_work = exchange.allows(Action::WorkOnAlerts, patient).await?;
-    let forms = match may_work {
-        true => Some(Forms {
-            colleagues: colleagues_of(exchange).await?,
-            refused,
-            ..Forms::new(exchange, Some(alert), format!("/alerts/{alert}"))
-        }),
-        false => None,
-    };
+    let mut forms = None;
+    if may_work {
+        let mut new = Forms::new(exchange, Some(alert), format!("/alerts/{alert}")).await?;
+        new.refused = refused;
+        forms = Some(new);
+    }
     let mut rows = rows(&mut *exchange.connection().await, exchange, vec![episode]).await?;
     let (_, row) = rows.pop().ok_or_else(|| unknown(alert))?;
     let template = Shown {

@@ -15,7 +15,6 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use homeward_record::{Metric, PatientId};
-use homeward_store::accounts::colleagues;
 use homeward_store::alerts::{Episode, EpisodeStatus, Open, Place, count_open, list_open};
 use homeward_store::patients::{PersonFilter, find_people};
 use homeward_store::trends::{Bucket, TrendPoint, hours_of_each};
@@ -114,18 +113,7 @@ pub(crate) async fn renewed(
 /// The forms for a row of which the number is not known yet.
 async fn forms(exchange: &Exchange, filters: &Filters) -> Result<Forms, ApiError> {
     let back = format!("/worklist{}", filters.query());
-    Ok(Forms {
-        colleagues: colleagues_of(exchange).await?,
-        ..Forms::new(exchange, None, back)
-    })
-}
-
-/// Those to whom the caller can assign an alert.
-pub(super) async fn colleagues_of(exchange: &Exchange) -> Result<Vec<String>, ApiError> {
-    let Some(organisation) = exchange.principal().acts_as.organisation else {
-        return Ok(Vec::new());
-    };
-    Ok(colleagues(&mut *exchange.connection().await, organisation, exchange.now()).await?)
+    Forms::new(exchange, None, back).await
 }
 
 async fn list(exchange: &Exchange, filters: &Filters, renewed: bool) -> Result<List, ApiError> {
@@ -208,7 +196,7 @@ pub(super) async fn rows(
         let spark = Spark::new(line, episode.latest, episode.worst, now);
         (
             status,
-            Row::new(episode, name, spark, exchange.actor(), exchange.now()),
+            Row::new(episode, name, spark, exchange.principal(), exchange.now()),
         )
     });
     Ok(rows.collect())

@@ -5,7 +5,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use homeward_store::access::HeldRole;
 use homeward_store::accounts::roles_of;
 use homeward_store::audit::{self, AuditEntry};
 use homeward_store::sessions::end_session;
@@ -53,7 +52,7 @@ pub(crate) async fn pick(
         return Err(ApiError::NoSession);
     }
     let mut session = session;
-    session.acts_as = Some(HeldRole::from(role));
+    session.acts_as = Some(role.held_by(session.account));
     let cookie = new_session(&mut transaction, &mut session, visit.now).await?;
     let entry = AuditEntry {
         held_role: Some(picked),

@@ -1,8 +1,9 @@
 //! `POST /api/v1/tasks`: writes down what the caller's team has to do for a patient.
 //!
 //! The body is `{"patient": 1001, "alert": 17, "text": "Call about the cuff", "due_at": "2026-11-24T17:00:00Z",
-//! "assigned_to": "Dr Ng"}`; `alert`, one of the patient's, and `assigned_to` may be left out. Answers 201 with the
-//! task, and where it is.
+//! "assigned_to": 501}`; `alert`, one of the patient's, and `assigned_to` may be left out. It is assigned to somebody of the team
+//! who works on alerts and tasks, by the number of an account or by a name that one of them alone has (else 422). Answers 201
+//! with the task, and where it is.
 
 use chrono::{DateTime, Utc};
 use homeward_record::{EpisodeId, PatientId};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use super::{Said, team};
 use crate::access::Exchange;
 use crate::alerts::act::NoParameters;
+use crate::assignee::Assignee;
 use crate::error::ApiError;
 use crate::etag::Tagged;
 use crate::openapi::Created;
@@ -25,7 +27,7 @@ pub(crate) struct Added {
     alert: Option<EpisodeId>,
     text: String,
     due_at: DateTime<Utc>,
-    assigned_to: Option<String>,
+    assigned_to: Option<Assignee>,
 }
 
 pub(crate) async fn post(
@@ -41,6 +43,7 @@ pub(crate) async fn post(
     };
     let said = said.checked()?;
     exchange.require(added.patient).await?;
+    let assigned_to = said.assignee(&exchange, None).await?;
     let new = NewTask {
         patient: added.patient,
         organisation,
@@ -48,7 +51,7 @@ pub(crate) async fn post(
         said: TaskText {
             text: &said.text,
             due_at: said.due_at,
-            assigned_to: said.assigned_to.as_deref(),
+            assigned_to: assigned_to.as_ref(),
         },
     };
     let mut connection = exchange.connection().await;

@@ -1,6 +1,7 @@
 //! `GET /api/v1/tasks`: the tasks of the caller's team.
 //!
-//! Parameters: `status` (`outstanding`, `done` or `cancelled`; `outstanding`), `patient`, `assigned_to` (a name),
+//! Parameters: `status` (`outstanding`, `done` or `cancelled`; `outstanding`), `patient`, `assigned_to` (the number of an
+//! account, or a name as it was written down),
 //! `mine` (`true`: those that are the caller's business), `due_before`, `limit` (1 to 500; 50), `after` (the `next` of
 //! the page before, which is `null` on the last). What is outstanding is in the order in which it is due; what has
 //! ended, from the latest.
@@ -10,12 +11,14 @@ use std::str::FromStr;
 use axum::Json;
 use chrono::{DateTime, Utc};
 use homeward_record::PatientId;
+use homeward_store::assigned::Assigned;
 use homeward_store::tasks::{Task, TaskFilter, TaskStatus, list_tasks};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::team;
 use crate::access::Exchange;
+use crate::assignee::assigned_to;
 use crate::error::ApiError;
 use crate::request::{Instant, Limit, Query, choose, parsed};
 
@@ -28,8 +31,10 @@ pub(crate) struct Parameters {
     #[serde(default, deserialize_with = "parsed")]
     #[param(inline)]
     patient: Option<PatientId>,
+    /// The number of an account, or a name as it was written down.
     #[serde(default, deserialize_with = "parsed")]
     assigned_to: Option<String>,
+    /// Those that are the caller's business.
     #[serde(default, deserialize_with = "parsed")]
     mine: Option<bool>,
     #[serde(default, deserialize_with = "parsed")]
@@ -57,15 +62,18 @@ pub(crate) async fn get(
     team(&exchange)?;
     let statuses = TaskStatus::ALL.map(|status| (status.as_str(), status));
     let status = parameters.status.as_deref().unwrap_or("outstanding");
-    let mine = parameters.mine.unwrap_or_default().then(|| exchange.actor());
-    if mine.is_some() && parameters.assigned_to.is_some() {
+    let mine = parameters.mine.unwrap_or_default();
+    if mine && parameters.assigned_to.is_some() {
         let detail = "mine and assigned_to exclude each other";
         return Err(ApiError::parameter("mine", detail));
     }
     let filter = TaskFilter {
         status: choose("status", status, &statuses)?,
         patient: parameters.patient,
-        assigned_to: mine.or(parameters.assigned_to.as_deref()),
+        assigned: match mine {
+            true => Some(Assigned::ToWhoeverActs(exchange.actor().to_owned())),
+            false => parameters.assigned_to.as_deref().map(assigned_to),
+        },
         due_before: parameters.due_before.map(|Instant(at)| at),
         after: parameters.after.map(|Place(at, task)| (at, task)),
     };

@@ -14,9 +14,14 @@ pub(crate) async fn get(
     path: Path,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Tagged<Task>, ApiError> {
-    let id: i64 = path.value("task")?;
-    let found = find_task(&mut *exchange.connection().await, id).await?;
-    let task = found.ok_or_else(|| unknown(id))?;
+    let task = find(&exchange, &path).await?;
     exchange.note_patients([task.patient]);
     Ok(Tagged::from(task))
+}
+
+/// The task of the path.
+pub(super) async fn find(exchange: &Exchange, path: &Path) -> Result<Task, ApiError> {
+    let id: i64 = path.value("task")?;
+    let found = find_task(&mut *exchange.connection().await, id).await?;
+    found.ok_or_else(|| unknown(id))
 }

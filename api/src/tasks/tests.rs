@@ -54,16 +54,22 @@ async fn a_task_from_an_alert_until_it_is_done() {
         json!({
             "id": 1, "patient": patient, "organisation": task["organisation"], "alert": alert,
             "text": "Call about the sensor", "due_at": "2026-11-22T17:00:00Z", "assigned_to": null,
-            "created_at": now(), "created_by": TOKEN_NAME, "version": 1, "status": "outstanding", "ended_at": null,
-            "ended_by": null, "outcome": null,
+            "assigned_to_account": null, "created_at": now(), "created_by": TOKEN_NAME, "created_by_account": null,
+            "version": 1, "status": "outstanding", "ended_at": null, "ended_by": null, "ended_by_account": null,
+            "outcome": null,
         })
     );
 
     // Two read version 1; the one who is later learns of it.
+    let ng = app.add_colleague("ng", "Dr Ng").await;
     let said = json!({"text": "Call", "due_at": "2026-11-22T18:00:00Z", "assigned_to": "Dr Ng"});
     let changed = put(&app, &task["id"], Some("\"1\""), &said).await;
     assert_eq!(changed.headers["etag"], "\"2\"");
-    assert_eq!(changed.json()["assigned_to"], "Dr Ng");
+    let changed = changed.json();
+    assert_eq!(
+        (&changed["assigned_to"], &changed["assigned_to_account"]),
+        (&json!("Dr Ng"), &json!(ng))
+    );
     assert_eq!(put(&app, &task["id"], Some("\"1\""), &said).await.status, 412);
     assert_eq!(put(&app, &task["id"], None, &said).await.status, 428);
     assert_eq!(put(&app, &task["id"], Some("two"), &said).await.status, 400);
@@ -98,6 +104,7 @@ async fn a_task_from_an_alert_until_it_is_done() {
 async fn what_is_due_first_comes_first_and_what_ended_last() {
     let app = TestApp::start().await;
     let (one, other) = (app.add_patient().await, app.add_patient().await);
+    let ng = app.add_colleague("ng", "Dr Ng").await;
     for (patient, text, due, to) in [
         (one, "later", "2026-11-24T09:00:00Z", Some("Dr Ng")),
         (other, "overdue", "2026-11-22T09:00:00Z", None),
@@ -125,6 +132,7 @@ async fn what_is_due_first_comes_first_and_what_ended_last() {
         ("?patient=1001", vec!["sooner", "same time", "later"]),
         ("?mine=true", vec!["sooner", "same time"]),
         ("?assigned_to=Dr%20Ng", vec!["later"]),
+        (&format!("?assigned_to={ng}"), vec!["later"]),
         (
             "?due_before=2026-11-24T09:00:00Z",
             vec!["overdue", "sooner", "same time"],
@@ -152,12 +160,46 @@ async fn what_is_due_first_comes_first_and_what_ended_last() {
         json!({
             "done_since": "2026-11-15T12:00:00Z", "outstanding": 4, "overdue": 1, "done": 1,
             "people": [
-                {"assigned_to": "Dr Ng", "outstanding": 1, "overdue": 0, "done": 1},
-                {"assigned_to": TOKEN_NAME, "outstanding": 2, "overdue": 0, "done": 0},
-                {"assigned_to": null, "outstanding": 1, "overdue": 1, "done": 0},
+                {"assigned_to": "Dr Ng", "assigned_to_account": ng, "outstanding": 1, "overdue": 0, "done": 1},
+                {"assigned_to": TOKEN_NAME, "assigned_to_account": null, "outstanding": 2, "overdue": 0, "done": 0},
+                {"assigned_to": null, "assigned_to_account": null, "outstanding": 1, "overdue": 1, "done": 0},
             ],
         })
     );
+}
+
+#[tokio::test]
+async fn two_of_one_name_have_their_own_tasks_and_what_has_a_name_alone_keeps_it() {
+    let app = TestApp::start().await;
+    let patient = app.add_patient().await;
+    let first = app.add_colleague("mei.ng", "Mei Ng").await;
+    let body = |to: Value| json!({"patient": patient, "text": "Call", "due_at": "2026-11-24T09:00:00Z", "assigned_to": to});
+    let task = add(&app, &body(json!("Mei Ng"))).await;
+    assert_eq!(task["assigned_to_account"], json!(first));
+    let second = app.add_colleague("mei.ng.2", "Mei Ng").await;
+    let unclear = app.post_json("/api/v1/tasks", &body(json!("Mei Ng"))).await;
+    assert_eq!(unclear.status, 422);
+    assert!(unclear.body.contains(&second.to_string()), "{}", unclear.body);
+    add(&app, &body(json!(second))).await;
+    let list = app
+        .get(&format!("/api/v1/tasks?assigned_to={second}"))
+        .await
+        .json();
+    assert_eq!(list["tasks"][0]["id"], 2);
+
+    // Of an earlier time, when the record kept names.
+    sqlx::query("UPDATE task SET assigned_to = 'Dr Ng', assigned_role_id = NULL WHERE task_id = 1")
+        .execute(app.pool())
+        .await
+        .unwrap();
+    let said = json!({"text": "Call soon", "due_at": "2026-11-24T09:00:00Z", "assigned_to": "Dr Ng"});
+    let changed = put(&app, &json!(1), Some("*"), &said).await.json();
+    assert_eq!(
+        (&changed["assigned_to"], &changed["assigned_to_account"]),
+        (&json!("Dr Ng"), &Value::Null)
+    );
+    let said = json!({"text": "Call soon", "due_at": "2026-11-24T09:00:00Z", "assigned_to": "Dr Who"});
+    assert_eq!(put(&app, &json!(1), Some("*"), &said).await.status, 422);
 }
 
 #[tokio::test]

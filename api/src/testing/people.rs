@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use homeward_record::PatientId;
-use homeward_store::access::{NewRole, Role, grant_role};
+use homeward_store::access::{NewRole, Role, default_team, grant_role};
 use homeward_store::accounts::{NewAccount, add_account};
 use homeward_store::admin::{add_proxy, secret_hash};
 
@@ -39,11 +39,23 @@ impl TestApp {
         token
     }
 
-    /// An account that signs in with [`PASSWORD`].
+    /// An account of Mei Ng, who signs in with [`PASSWORD`].
     pub(crate) async fn add_account(&self, sign_in_name: &str) -> i64 {
+        self.add_person(sign_in_name, "Mei Ng").await
+    }
+
+    /// The account of somebody who works in the default team.
+    pub(crate) async fn add_colleague(&self, sign_in_name: &str, name: &str) -> i64 {
+        let team = default_team(&mut *self.connection().await).await.unwrap();
+        let account = self.add_person(sign_in_name, name).await;
+        self.grant(account, Role::CareTeamMember, Some(team), None).await;
+        account
+    }
+
+    async fn add_person(&self, sign_in_name: &str, name: &str) -> i64 {
         let new = NewAccount {
             sign_in_name,
-            name: "Mei Ng",
+            name,
             password_hash: Some(&PASSWORD_HASH),
             initial_password_until: None,
         };

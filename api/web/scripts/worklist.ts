@@ -48,11 +48,11 @@ function hear(news: News): void {
 }
 
 // What became of an alert that is over; nothing of one that goes on.
-function fate({ kind, actor }: News): string | undefined {
+function fate({ kind, actor, account }: News): string | undefined {
   if (kind === 'withdrawn') return 'Withdrawn: other readings count now';
   if (kind !== 'closed') return undefined;
   if (actor === null) return 'Over, and closed by itself';
-  return `Closed by ${actor === list.reader ? 'you' : actor}`;
+  return `Closed by ${account !== null && account === list.reader ? 'you' : actor}`;
 }
 
 function show(state: State): void {

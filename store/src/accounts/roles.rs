@@ -71,29 +71,49 @@ pub(super) async fn roles_of_each(
     Ok(roles)
 }
 
-impl From<&AccountRole> for HeldRole {
-    fn from(role: &AccountRole) -> HeldRole {
+impl AccountRole {
+    /// What somebody of this account acts as in it.
+    pub fn held_by(&self, account: i64) -> HeldRole {
         HeldRole {
-            id: role.id,
-            role: role.role,
-            organisation: role.organisation,
-            patient: role.patient,
+            id: self.id,
+            account: Some(account),
+            role: self.role,
+            organisation: self.organisation,
+            patient: self.patient,
         }
     }
 }
 
-/// The names of those who work for an organisation: the ones whose business an alert of its patients can be.
+/// Somebody who works for an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Colleague {
+    /// Whose account.
+    pub account: i64,
+    /// The role in which they work there; the first of several.
+    pub held_role: i64,
+    /// The person's name.
+    pub name: String,
+    /// What they type to sign in: it tells two of one name apart.
+    pub sign_in_name: String,
+}
+
+/// Those who work for an organisation in one of some roles, by name.
 pub async fn colleagues(
     connection: &mut PgConnection,
     organisation: i64,
+    roles: &[Role],
     now: DateTime<Utc>,
-) -> Result<Vec<String>, Error> {
-    sqlx::query_scalar!(
-        "SELECT DISTINCT name FROM held_role JOIN account USING (account_id)
-         WHERE held_role.organisation_id = $1 AND role IN ('care_team_member', 'care_team_lead', 'gp_clinician')
-             AND (ended_at IS NULL OR ended_at > $2) AND disabled_at IS NULL
-         ORDER BY name",
+) -> Result<Vec<Colleague>, Error> {
+    let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+    sqlx::query_as!(
+        Colleague,
+        r#"SELECT DISTINCT ON (name, account_id) account_id AS "account!", held_role_id AS held_role, name, sign_in_name
+         FROM held_role JOIN account USING (account_id)
+         WHERE held_role.organisation_id = $1 AND role = ANY ($2)
+             AND (ended_at IS NULL OR ended_at > $3) AND disabled_at IS NULL
+         ORDER BY name, account_id, held_role_id"#,
         organisation,
+        &roles,
         now
     )
     .fetch_all(connection)

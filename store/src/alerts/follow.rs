@@ -8,6 +8,7 @@ use sqlx::{Acquire, PgConnection, PgPool};
 
 use super::{Episode, load_episodes};
 use crate::Error;
+use crate::access::Somebody;
 
 /// The channel on which every commit of transitions is announced.
 const CHANNEL: &str = "homeward_alert";
@@ -23,7 +24,7 @@ pub struct Transition {
     /// When it happened.
     pub at: DateTime<Utc>,
     /// Who did it; `None`: the rule itself, or time.
-    pub actor: Option<String>,
+    pub actor: Option<Somebody>,
     /// What it says beside its kind; an object whose members depend on that.
     pub detail: Option<Value>,
 }
@@ -36,20 +37,41 @@ pub async fn latest_transition(connection: &mut PgConnection) -> Result<i64, Err
         .map_err(|source| Error::new("read the latest transition", source))
 }
 
+/// A transition, and whose.
+struct TransitionRow {
+    transition_id: i64,
+    episode_id: i64,
+    kind: String,
+    at: DateTime<Utc>,
+    actor: Option<String>,
+    held_role: Option<i64>,
+    account: Option<i64>,
+    detail: Option<Value>,
+}
+
+impl From<TransitionRow> for (EpisodeId, Transition) {
+    fn from(row: TransitionRow) -> (EpisodeId, Transition) {
+        let transition = Transition {
+            id: row.transition_id,
+            kind: row.kind,
+            at: row.at,
+            actor: Somebody::of(row.actor, row.held_role, row.account),
+            detail: row.detail,
+        };
+        (EpisodeId(row.episode_id), transition)
+    }
+}
+
 /// Everything that happened to an episode, in order.
 pub async fn transitions_of(
     connection: &mut PgConnection,
     episode: EpisodeId,
 ) -> Result<Vec<Transition>, Error> {
-    sqlx::query_as!(
-        Transition,
-        "SELECT transition_id AS id, kind, at, actor, detail FROM episode_transition
-         WHERE episode_id = $1 ORDER BY transition_id",
-        episode.0
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(|source| Error::new("read an episode's transitions", source))
+    let transitions = transitions_of_each(connection, &[episode]).await?;
+    Ok(transitions
+        .into_iter()
+        .map(|(_, transition)| transition)
+        .collect())
 }
 
 /// Everything that happened to each of some episodes, in order.
@@ -57,25 +79,17 @@ pub async fn transitions_of_each(
     connection: &mut PgConnection,
     episodes: &[EpisodeId],
 ) -> Result<Vec<(EpisodeId, Transition)>, Error> {
-    let rows = sqlx::query!(
-        "SELECT episode_id, transition_id, kind, at, actor, detail FROM episode_transition
-         WHERE episode_id = ANY ($1) ORDER BY transition_id",
+    let rows = sqlx::query_as!(
+        TransitionRow,
+        r#"SELECT transition_id, episode_id, kind, at, actor, held_role_id AS held_role, account_id AS "account?", detail
+           FROM episode_transition LEFT JOIN held_role USING (held_role_id)
+           WHERE episode_id = ANY ($1) ORDER BY transition_id"#,
         &episodes.iter().map(|episode| episode.0).collect::<Vec<_>>()
     )
     .fetch_all(connection)
     .await
     .map_err(|source| Error::new("read the transitions of episodes", source))?;
-    let transitions = rows.into_iter().map(|row| {
-        let transition = Transition {
-            id: row.transition_id,
-            kind: row.kind,
-            at: row.at,
-            actor: row.actor,
-            detail: row.detail,
-        };
-        (EpisodeId(row.episode_id), transition)
-    });
-    Ok(transitions.collect())
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// The transitions after a number, in their order, at most `limit` of them. Each comes with its episode as that
@@ -85,9 +99,11 @@ pub async fn transitions_after(
     after: i64,
     limit: i64,
 ) -> Result<Vec<(Transition, Episode)>, Error> {
-    let rows = sqlx::query!(
-        "SELECT transition_id, episode_id, kind, at, actor, detail FROM episode_transition
-         WHERE transition_id > $1 ORDER BY transition_id LIMIT $2",
+    let rows = sqlx::query_as!(
+        TransitionRow,
+        r#"SELECT transition_id, episode_id, kind, at, actor, held_role_id AS held_role, account_id AS "account?", detail
+           FROM episode_transition LEFT JOIN held_role USING (held_role_id)
+           WHERE transition_id > $1 ORDER BY transition_id LIMIT $2"#,
         after,
         limit
     )
@@ -102,16 +118,8 @@ pub async fn transitions_after(
     ids.dedup();
     let episodes = load_episodes(connection, &ids).await?;
     let transitions = rows.into_iter().filter_map(|row| {
-        let episode = episodes
-            .iter()
-            .find(|episode| episode.id == EpisodeId(row.episode_id))?;
-        let transition = Transition {
-            id: row.transition_id,
-            kind: row.kind,
-            at: row.at,
-            actor: row.actor,
-            detail: row.detail,
-        };
+        let (id, transition) = row.into();
+        let episode = episodes.iter().find(|episode| episode.id == id)?;
         Some((transition, episode.clone()))
     });
     Ok(transitions.collect())

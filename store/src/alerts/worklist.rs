@@ -255,12 +255,12 @@ pub struct Missed {
     pub rule: String,
 }
 
-/// What was raised and escalated between two looks, and closed by somebody other than `actor`; the latest first, and at
-/// most `limit` of them.
+/// What was raised and escalated between two looks, and closed by somebody other than who acts, under the name `acting`; the
+/// latest first, and at most `limit` of them.
 pub async fn missed(
     connection: &mut PgConnection,
     look: &Look,
-    actor: &str,
+    acting: &str,
     limit: i64,
 ) -> Result<Vec<Missed>, Error> {
     // Most looks have missed nothing.
@@ -274,12 +274,12 @@ pub async fn missed(
         FROM episode_transition JOIN episode USING (episode_id) JOIN care_plan_rule USING (rule_id)
             JOIN patient ON patient.patient_id = episode.patient_id
         WHERE transition_id > $1 AND transition_id <= $2 AND kind IN ('raised', 'escalated', 'closed')
-            AND actor IS DISTINCT FROM $3
+            AND COALESCE(held_role_id = ANY ((SELECT own_roles())::bigint[]), actor = $3) IS NOT TRUE
         ORDER BY transition_id DESC LIMIT $4
         "#,
         look.after,
         look.until,
-        actor,
+        acting,
         limit
     )
     .fetch_all(connection)

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use crate::access::Somebody;
 use crate::alerts::EpisodeStatus;
 
 /// What somebody does about an episode.
@@ -12,8 +13,8 @@ pub enum Action {
     Acknowledge,
     /// Makes it somebody's business, or nobody's.
     Assign {
-        /// Whose.
-        to: Option<String>,
+        /// Whose: one of whom the record knows the role.
+        to: Option<Somebody>,
     },
     /// Says something about it.
     Comment {
@@ -70,13 +71,13 @@ pub(super) struct Standing {
     pub(super) severity: String,
     pub(super) always_on: bool,
     pub(super) acknowledged_at: Option<DateTime<Utc>>,
-    pub(super) assigned_to: Option<String>,
+    pub(super) assigned_to: Option<Somebody>,
     pub(super) snoozed_until: Option<DateTime<Utc>>,
     /// From when on its escalation counts.
     pub(super) escalates_from: Option<DateTime<Utc>>,
     pub(super) escalate_at: Option<DateTime<Utc>>,
-    /// Who did the same kind of thing last, and what it said.
-    pub(super) last: Option<(Option<String>, Option<Value>)>,
+    /// Whether it was whoever acts who did the same kind of thing last, and what it said.
+    pub(super) last: Option<(bool, Option<Value>)>,
 }
 
 /// A transition that an action makes.
@@ -101,7 +102,7 @@ impl Action {
     fn step(&self) -> Step {
         let detail = match self {
             Action::Acknowledge => None,
-            Action::Assign { to } => Some(json!({"to": to})),
+            Action::Assign { to } => Some(assignment(to.as_ref())),
             Action::Comment { text } => Some(json!({"text": text})),
             Action::Snooze { until, reason } => Some(json!({"until": until, "reason": reason})),
             Action::Close { reason } => Some(json!({"reason": reason})),
@@ -113,13 +114,21 @@ impl Action {
     }
 }
 
+/// To whom an episode is assigned, by name and account; a program has none.
+fn assignment(to: Option<&Somebody>) -> Value {
+    match to.map(|to| (&to.name, to.account)) {
+        None => json!({"to": null}),
+        Some((name, None)) => json!({"to": name}),
+        Some((name, Some(account))) => json!({"to": name, "account": account}),
+    }
+}
+
 impl Standing {
     /// Where it stands after an action, and the transitions that lead there: none where somebody had done the
     /// same before, so that a request may be repeated.
     pub(super) fn after(
         mut self,
         action: &Action,
-        actor: &str,
         now: DateTime<Utc>,
     ) -> Result<(Standing, Vec<Step>), Refusal> {
         let step = action.step();
@@ -150,7 +159,7 @@ impl Standing {
                 let said = self
                     .last
                     .as_ref()
-                    .is_some_and(|(who, what)| who.as_deref() == Some(actor) && *what == step.detail);
+                    .is_some_and(|(by_the_same, what)| *by_the_same && *what == step.detail);
                 steps.extend((!said).then_some(step));
             }
             Action::Snooze { until, .. } => {
@@ -197,8 +206,6 @@ impl Standing {
 mod tests {
     use super::*;
 
-    const ACTOR: &str = "ward 3";
-
     fn at(minute: i64) -> DateTime<Utc> {
         let noon: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
         noon + TimeDelta::minutes(minute)
@@ -227,13 +234,17 @@ mod tests {
 
     fn assign(to: Option<&str>) -> Action {
         Action::Assign {
-            to: to.map(str::to_owned),
+            to: to.map(|name| Somebody {
+                name: name.to_owned(),
+                held_role: Some(7),
+                account: Some(501),
+            }),
         }
     }
 
     /// The status afterwards and the kinds of the transitions.
     fn outcome(from: Standing, action: &Action) -> Result<(EpisodeStatus, Vec<&'static str>), Refusal> {
-        let (after, steps) = from.after(action, ACTOR, at(0))?;
+        let (after, steps) = from.after(action, at(0))?;
         Ok((after.status, steps.iter().map(|step| step.kind).collect()))
     }
 
@@ -299,19 +310,44 @@ mod tests {
                 },
             ),
         ] {
-            let (mut after, steps) = standing(EpisodeStatus::Raised)
-                .after(&action, ACTOR, at(0))
-                .unwrap();
-            after.last = Some((Some(ACTOR.to_owned()), steps[0].detail.clone()));
-            let (again, none) = after.clone().after(&action, ACTOR, at(1)).unwrap();
+            let (mut after, steps) = standing(EpisodeStatus::Raised).after(&action, at(0)).unwrap();
+            after.last = Some((true, steps[0].detail.clone()));
+            let (again, none) = after.clone().after(&action, at(1)).unwrap();
             assert_eq!((&again, none), (&after, vec![]), "{action:?}");
-            assert_eq!(after.after(&other, ACTOR, at(1)).unwrap().1.len(), 1, "{other:?}");
+            assert_eq!(after.after(&other, at(1)).unwrap().1.len(), 1, "{other:?}");
         }
         // Somebody else may say the same.
         let text = "Called".to_owned();
         let mut said = standing(EpisodeStatus::Closed);
-        said.last = Some((Some("ward 4".to_owned()), Some(json!({"text": text}))));
+        said.last = Some((false, Some(json!({"text": text}))));
         assert_eq!(outcome(said, &Action::Comment { text }).unwrap().1, ["commented"]);
+    }
+
+    #[test]
+    fn it_is_assigned_to_somebody_and_not_to_a_name() {
+        let mei = |account| Somebody {
+            name: "Mei Ng".to_owned(),
+            held_role: account,
+            account,
+        };
+        let assigned = |from: Option<Somebody>, to| {
+            let standing = Standing {
+                assigned_to: from,
+                ..standing(EpisodeStatus::Raised)
+            };
+            let to = Some(mei(to));
+            let (_, steps) = standing.after(&Action::Assign { to }, at(0)).unwrap();
+            steps
+                .into_iter()
+                .filter_map(|step| step.detail)
+                .collect::<Vec<_>>()
+        };
+        let told = [json!({"to": "Mei Ng", "account": 502})];
+        assert_eq!(assigned(None, Some(502)), told);
+        assert_eq!(assigned(Some(mei(Some(502))), Some(502)), [] as [Value; 0]);
+        // Her namesake had it, or the record does not say which of them.
+        assert_eq!(assigned(Some(mei(Some(501))), Some(502)), told);
+        assert_eq!(assigned(Some(mei(None)), Some(502)), told);
     }
 
     #[test]
@@ -329,7 +365,7 @@ mod tests {
                 always_on,
                 ..standing(EpisodeStatus::Raised)
             };
-            assert!(standing.clone().after(&snooze(minutes), ACTOR, at(0)).is_ok());
+            assert!(standing.clone().after(&snooze(minutes), at(0)).is_ok());
             let limit = TimeDelta::minutes(minutes);
             assert_eq!(
                 outcome(standing.clone(), &snooze(minutes + 1)),
@@ -347,18 +383,16 @@ mod tests {
     #[test]
     fn the_time_of_a_snooze_does_not_count_for_the_escalation() {
         // Ten minutes counted when it was snoozed, however often that changed.
-        let (first, _) = standing(EpisodeStatus::Raised)
-            .after(&snooze(60), ACTOR, at(0))
-            .unwrap();
-        let (longer, _) = first.clone().after(&snooze(90), ACTOR, at(5)).unwrap();
-        let (shorter, _) = longer.clone().after(&snooze(20), ACTOR, at(10)).unwrap();
+        let (first, _) = standing(EpisodeStatus::Raised).after(&snooze(60), at(0)).unwrap();
+        let (longer, _) = first.clone().after(&snooze(90), at(5)).unwrap();
+        let (shorter, _) = longer.clone().after(&snooze(20), at(10)).unwrap();
         for (standing, until) in [(first, 60), (longer, 90), (shorter.clone(), 20)] {
             assert_eq!(standing.snoozed_until, Some(at(until)));
             assert_eq!(standing.escalates_from, Some(at(until - 10)));
             assert_eq!(standing.escalate_at, Some(at(until)));
         }
         // It went on for five minutes after a snooze that nothing has ended yet.
-        let (again, _) = shorter.after(&snooze(30), ACTOR, at(25)).unwrap();
+        let (again, _) = shorter.after(&snooze(30), at(25)).unwrap();
         assert_eq!(again.escalates_from, Some(at(30 - 15)));
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::{KeptEpisode, KeptVersion, record_uuid};
+use super::{KeptEpisode, KeptVersion, record_uuid, without_account};
 use crate::Error;
 
 /// A passport, or a page of one, that was taken over.
@@ -290,7 +290,7 @@ pub async fn take_over_episodes(
         happened.extend(episode.happened.iter().map(|transition| {
             let row = json!({
                 "episode_id": id, "kind": transition.kind, "at": transition.at, "actor": transition.actor,
-                "detail": transition.detail,
+                "detail": transition.detail.clone().map(without_account),
             });
             (transition.number, row)
         }));

@@ -6,7 +6,7 @@ use homeward_store::access::Role;
 use serde_json::{Value, json};
 
 use super::{ids, link, ward};
-use crate::testing::now;
+use crate::testing::{TOKEN_NAME, now};
 
 #[tokio::test]
 async fn patients_are_found_by_nhs_number_and_by_name() {
@@ -44,11 +44,19 @@ async fn patients_are_found_by_nhs_number_and_by_name() {
 
 #[tokio::test]
 async fn episodes_are_flags_and_issues_with_their_evidence() {
-    let (app, ..) = ward().await;
+    let (app, patient, _) = ward().await;
     app.post("/api/v1/alerts/1/acknowledge").await.json();
-    app.post_json("/api/v1/alerts/1/comment", &json!({"text": "Called"}))
-        .await
-        .json();
+    for (what, body) in [
+        ("comment", json!({"text": "Called"})),
+        (
+            "snooze",
+            json!({"until": "2026-11-22T12:30:00Z", "reason": "Eating now"}),
+        ),
+        ("assign", json!({"to": TOKEN_NAME})),
+    ] {
+        let path = format!("/api/v1/alerts/1/{what}");
+        app.post_json(&path, &body).await.json();
+    }
     let issue = app.get("/fhir/R4/DetectedIssue?patient=1001").await.json();
     assert_eq!(
         issue["entry"][0]["resource"],
@@ -76,7 +84,20 @@ async fn episodes_are_flags_and_issues_with_their_evidence() {
         .iter()
         .map(|done| &done["action"]["text"])
         .collect();
-    assert_eq!(done, ["acknowledged", "comment: Called"]);
+    assert_eq!(
+        done,
+        [
+            "acknowledged",
+            "comment: Called",
+            "snoozed until 2026-11-22T12:30:00Z: Eating now",
+            "assigned to ward 3",
+        ]
+    );
+    // What is said of an alert the patient reads too.
+    let own = app.token_of(Role::Patient, None, Some(patient)).await;
+    let path = "/fhir/R4/DetectedIssue/1";
+    let read = app.send_as(&own, &Method::GET, path, None).await.json();
+    assert_eq!(read["mitigation"], found["mitigation"]);
     assert_eq!(found["evidence"][0]["detail"].as_array().unwrap().len(), 3);
     for evidence in issue["entry"][0]["resource"]["evidence"][0]["detail"]
         .as_array()

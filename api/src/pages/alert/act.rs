@@ -11,11 +11,13 @@ use homeward_store::episodes::Action;
 
 use super::super::form::Form;
 use super::super::view::{ours, see, wants_page};
-use super::super::worklist::colleagues_of;
+use super::super::worklist::row::named;
 use super::Refused;
-use crate::access::Exchange;
+use crate::access::{Exchange, Principal};
 use crate::alerts::act::{TEXT_LENGTH, act_on, text};
+use crate::alerts::assign::hand_over;
 use crate::alerts::show::find;
+use crate::assignee::Assignee;
 use crate::error::ApiError;
 use crate::request::Path;
 
@@ -24,7 +26,7 @@ use crate::request::Path;
 const SNOOZES: [i64; 3] = [30, 60, 240];
 
 /// What the record says of a snooze without a reason: it demands one, and a nurse in a hurry gives none.
-const NO_REASON: &str = "No reason was given";
+pub(in crate::pages) const NO_REASON: &str = "No reason was given";
 
 pub(crate) async fn acknowledge(
     exchange: Exchange,
@@ -38,25 +40,27 @@ pub(crate) async fn acknowledge(
 
 /// Takes an alert up. That somebody else was quicker is told: two people should not both telephone.
 async fn take(exchange: &Exchange, path: &Path) -> Result<(), ApiError> {
+    let reader = exchange.principal();
     let (before, transitions) = find(exchange, path).await?;
-    let mine = |by: &Option<String>| by.as_deref() == Some(exchange.actor());
-    if before.status == EpisodeStatus::Closed && !mine(&before.acknowledged_by) {
-        return Err(closed_meanwhile(&transitions));
+    let mine = before.acknowledged_by.is_some_and(|by| reader.is(&by));
+    if before.status == EpisodeStatus::Closed && !mine {
+        return Err(closed_meanwhile(&transitions, reader));
     }
-    let alert = act_on(exchange, path, &Action::Acknowledge).await?.0;
-    match &alert.acknowledged_by {
-        Some(by) if by != exchange.actor() => {
+    let taken = act_on(exchange, path, &Action::Acknowledge).await?;
+    match taken.acknowledged_by.filter(|by| !reader.is(by)) {
+        Some(by) => {
+            let by = named(&by, reader);
             Err(ApiError::Conflict(format!("{by} was quicker, and has it")))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
-fn closed_meanwhile(transitions: &[Transition]) -> ApiError {
+fn closed_meanwhile(transitions: &[Transition], reader: &Principal) -> ApiError {
     let mut backwards = transitions.iter().rev();
     let closing = backwards.find(|transition| transition.kind == "closed");
-    ApiError::Conflict(match closing.and_then(|closing| closing.actor.as_deref()) {
-        Some(by) => format!("{by} has closed it meanwhile"),
+    ApiError::Conflict(match closing.and_then(|closing| closing.actor.as_ref()) {
+        Some(by) => format!("{} has closed it meanwhile", named(by, reader)),
         None => "it is closed meanwhile".to_owned(),
     })
 }
@@ -67,21 +71,29 @@ pub(crate) async fn assign(
     path: Path,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let done = hand_over(&exchange, &path, form.text("to")).await;
+    let done = pass_on(&exchange, &path, form.text("to")).await;
     answer(&exchange, &headers, &path, ("assign", form), done).await
 }
 
-/// Makes it the business of the caller or of a colleague; of nobody, where there is no name.
-async fn hand_over(exchange: &Exchange, path: &Path, to: &str) -> Result<(), ApiError> {
-    let known = to.is_empty()
-        || to == exchange.actor()
-        || colleagues_of(exchange).await?.iter().any(|name| name == to);
-    if !known {
-        let detail = "choose one of those who work with you";
-        return Err(ApiError::parameter("to", detail));
+/// Makes it the business of the reader, of a colleague, by the number of an account, or of nobody.
+async fn pass_on(exchange: &Exchange, path: &Path, to: &str) -> Result<(), ApiError> {
+    let choose = || ApiError::parameter("to", "choose one of those who work with you");
+    let done = match to {
+        "" => hand_over(exchange, path, None).await,
+        "me" => {
+            let to = Some(exchange.principal().somebody());
+            act_on(exchange, path, &Action::Assign { to }).await
+        }
+        account => {
+            let account = account.parse().map_err(|_| choose())?;
+            hand_over(exchange, path, Some(&Assignee::Account(account))).await
+        }
+    };
+    match done {
+        // Somebody who was of the team when the page was made.
+        Err(ApiError::Unprocessable(_)) => Err(choose()),
+        done => done.map(drop),
     }
-    let to = (!to.is_empty()).then(|| to.to_owned());
-    act_on(exchange, path, &Action::Assign { to }).await.map(drop)
 }
 
 pub(crate) async fn comment(
@@ -141,7 +153,7 @@ async fn put_away(exchange: &Exchange, path: &Path, form: &Form) -> Result<(), A
     };
     let (before, transitions) = find(exchange, path).await?;
     if before.status == EpisodeStatus::Closed {
-        return Err(closed_meanwhile(&transitions));
+        return Err(closed_meanwhile(&transitions, exchange.principal()));
     }
     act_on(exchange, path, &Action::Close { reason }).await.map(drop)
 }

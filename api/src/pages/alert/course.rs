@@ -57,7 +57,7 @@ impl From<Transition> for Happened {
             what,
             until: until.map(Moment::new),
             text: said("text").or(said("reason")).map(str::to_owned),
-            by: transition.actor,
+            by: transition.actor.map(|by| by.name),
         }
     }
 }

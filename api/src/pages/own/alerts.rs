@@ -1,6 +1,10 @@
-//! `GET /patients/{patient}/alerts` for patients: what their team was told and when, who took it up, and what to do.
+//! `GET /patients/{patient}/alerts` for patients: what their team was told and when, who took it up, what they said of it,
+//! and what to do. `GET /alerts/{alert}` is the same of one alert.
 //!
-//! What the plan suggests to the team, and what its people say to each other about an alert, is not told here.
+//! Patients read all that their record says of an alert, on these pages as through the interfaces for programs; what the plan
+//! suggests to the team is on the page of their care plan.
+
+mod happened;
 
 use std::collections::HashMap;
 
@@ -9,18 +13,19 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use homeward_alerts::{Condition, Definition, reading_in_words};
 use homeward_record::{EpisodeId, Metric, PatientId};
-use homeward_store::alerts::{
-    Episode, EpisodeFilter, EpisodeStatus, Transition, list_episodes, transitions_of_each,
-};
+use homeward_store::alerts::{Episode, EpisodeFilter, EpisodeStatus, list_episodes, transitions_of_each};
 use sqlx::PgConnection;
 
 use super::voice::Voice;
 use crate::access::Exchange;
 use crate::alerts::SEVERITIES;
+use crate::alerts::show::find;
 use crate::error::ApiError;
 use crate::pages::patient::head::Head;
 use crate::pages::{Moment, Who, page};
-use crate::request::Limit;
+use crate::request::{Limit, Path};
+
+use happened::Happened;
 
 /// How many alerts a page has.
 const MOST: Limit<20, 20> = Limit(20);
@@ -35,7 +40,7 @@ struct Page {
     who: Option<Who>,
     voice: Voice,
     told: Vec<Told>,
-    /// Whether these are not the latest.
+    /// Whether there is more than this, and later.
     further: bool,
     /// Where the next page begins.
     next: Option<String>,
@@ -57,12 +62,6 @@ pub(super) struct Told {
     /// Who takes care of it.
     pub(super) taken_by: Option<String>,
     pub(super) happened: Vec<Happened>,
-}
-
-/// Something that happened to it.
-pub(super) struct Happened {
-    pub(super) at: Moment,
-    pub(super) text: String,
 }
 
 /// The page for a patient; the query is that of the address.
@@ -88,6 +87,25 @@ pub(in crate::pages) async fn show(
         told: with_happenings(&mut connection, voice, episodes).await?,
         further: after.is_some(),
         next,
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+/// The page of one alert for a patient.
+pub(in crate::pages) async fn show_one(exchange: &Exchange, path: &Path) -> Result<Response, ApiError> {
+    let (episode, transitions) = find(exchange, path).await?;
+    let head = Head::of(exchange, episode.patient).await?;
+    let voice = Voice::of(exchange, episode.patient);
+    let happened = transitions.iter();
+    let happened = happened.filter_map(|transition| Happened::of(voice, transition, episode.late));
+    let happened = happened.collect();
+    let template = Page {
+        head,
+        who: Who::of(exchange),
+        voice,
+        told: vec![told(voice, episode, happened)],
+        further: true,
+        next: None,
     };
     Ok(page(StatusCode::OK, &template))
 }
@@ -131,10 +149,8 @@ async fn with_happenings(
     let mut happened: HashMap<i64, Vec<Happened>> = HashMap::new();
     for (episode, transition) in transitions_of_each(connection, &ids).await? {
         let late = episodes.iter().any(|one| one.id == episode && one.late);
-        if let Some(text) = happening_in_words(voice, &transition, late) {
-            let at = Moment::short(transition.at);
-            happened.entry(episode.0).or_default().push(Happened { at, text });
-        }
+        let told = Happened::of(voice, &transition, late);
+        happened.entry(episode.0).or_default().extend(told);
     }
     let told = episodes.into_iter().map(|episode| {
         let happened = happened.remove(&episode.id.0).unwrap_or_default();
@@ -159,7 +175,7 @@ fn told(voice: Voice, episode: Episode, happened: Vec<Happened>) -> Told {
         open,
         pressing: open && !technical && matches!(episode.severity.as_str(), "high" | "medium"),
         technical,
-        taken_by: episode.acknowledged_by,
+        taken_by: episode.acknowledged_by.map(|by| by.name),
         happened,
     }
 }
@@ -231,28 +247,6 @@ fn noun(metric: Metric) -> &'static str {
         Metric::SupplementalOxygen => "extra oxygen",
         Metric::IrregularPulse => "pulse",
     }
-}
-
-/// What happened to an episode, as one says it to the patient; nothing of what is the team's own business.
-fn happening_in_words(voice: Voice, transition: &Transition, late: bool) -> Option<String> {
-    let team = format!("{} team", voice.your);
-    let first_team = format!("{} team", voice.first_your);
-    let by = |did: &str, was: &str| match &transition.actor {
-        Some(actor) => format!("{actor} {did}."),
-        None => was.to_owned(),
-    };
-    Some(match transition.kind.as_str() {
-        "raised" if late => "The readings came in late, so nobody was called.".to_owned(),
-        "raised" => format!("{first_team} was told."),
-        "became_current" => format!("{first_team} was told, since it went on."),
-        "reopened" => format!("It began again, and {team} was told."),
-        "escalated" => "Nobody had taken it up yet, so more people were told.".to_owned(),
-        "acknowledged" => by("took it up", "Somebody took it up."),
-        "cleared" => "It was over.".to_owned(),
-        "closed" => by("put it away", "It was put away."),
-        "withdrawn" => "It turned out to rest on a wrong reading, and was taken back.".to_owned(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -327,51 +321,6 @@ mod tests {
         Your weight changed fast. It was 84.4 kg.
         Some of your readings together were unusual.
         Your oxygen level was 93 %.
-        ");
-    }
-
-    #[test]
-    fn what_is_the_team_s_own_business_is_not_told() {
-        let told = |kind: &str, actor: Option<&str>, late| {
-            let transition = Transition {
-                id: 1,
-                kind: kind.to_owned(),
-                at: now(),
-                actor: actor.map(str::to_owned),
-                detail: None,
-            };
-            happening_in_words(Voice::OWN, &transition, late).unwrap_or_else(|| "–".to_owned())
-        };
-        let kinds = [
-            "raised",
-            "became_current",
-            "reopened",
-            "escalated",
-            "acknowledged",
-            "assigned",
-            "commented",
-            "snoozed",
-            "cleared",
-            "closed",
-            "withdrawn",
-        ];
-        let mut lines: Vec<String> = kinds.map(|kind| told(kind, None, false)).to_vec();
-        lines.push(told("raised", None, true));
-        lines.push(told("acknowledged", Some("Mei Ng"), false));
-        assert_snapshot!(lines.join("\n"), @r"
-        Your team was told.
-        Your team was told, since it went on.
-        It began again, and your team was told.
-        Nobody had taken it up yet, so more people were told.
-        Somebody took it up.
-        –
-        –
-        –
-        It was over.
-        It was put away.
-        It turned out to rest on a wrong reading, and was taken back.
-        The readings came in late, so nobody was called.
-        Mei Ng took it up.
         ");
     }
 }

@@ -197,20 +197,26 @@ async fn what_the_team_was_told_is_said_with_who_takes_care_of_it_and_what_to_do
         ],
     );
     app.post("/api/v1/alerts/1/acknowledge").await.json();
-    let said = json!({"text": "A remark among colleagues"});
+    let said = json!({"text": "Called <her> daughter"});
     app.post_json("/api/v1/alerts/1/comment", &said).await.json();
-    let told = own.get("/patients/1001/alerts").await;
-    shows(
-        &told,
-        &[
-            "ward 3 has taken it up",
-            "Your team was told.",
-            "ward 3 took it up.",
-            "Still going on",
-            "tel:999",
-        ],
-    );
-    hides(&told, &["A remark among colleagues", "Treat the low glucose now"]);
+    // The page of all alerts, and that of this one.
+    for path in ["/patients/1001/alerts", "/alerts/1"] {
+        let told = own.get(path).await;
+        shows(
+            &told,
+            &[
+                "ward 3 has taken it up",
+                "Your team was told.",
+                "ward 3 took it up.",
+                "ward 3 wrote:",
+                "<blockquote class=\"hw-course__text\">Called &#60;her&#62; daughter</blockquote>",
+                "Still going on",
+                "tel:999",
+            ],
+        );
+        hides(&told, &["Treat the low glucose now", "What you can do"]);
+    }
+    assert_eq!(own.get("/alerts/17").await.status, 404);
     app.clear(patient).await;
     let over = own.get("/patients/1001/alerts").await;
     shows(&over, &["Over", "It was over."]);

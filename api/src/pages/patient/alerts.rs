@@ -217,9 +217,9 @@ impl AlertShown {
 fn state(episode: &Episode) -> String {
     let mut state = match (&episode.acknowledged_by, &episode.assigned_to, episode.status) {
         _ if episode.withdrawn_at.is_some() => "Withdrawn: nothing is left on which it rested".to_owned(),
-        (Some(by), _, EpisodeStatus::Acknowledged) => format!("{by} has it"),
-        (Some(by), _, EpisodeStatus::Closed) => format!("Closed; {by} had it"),
-        (_, Some(to), EpisodeStatus::Raised | EpisodeStatus::Cleared) => format!("Assigned to {to}"),
+        (Some(by), _, EpisodeStatus::Acknowledged) => format!("{} has it", by.name),
+        (Some(by), _, EpisodeStatus::Closed) => format!("Closed; {} had it", by.name),
+        (_, Some(to), EpisodeStatus::Raised | EpisodeStatus::Cleared) => format!("Assigned to {}", to.name),
         (_, _, EpisodeStatus::Raised) => "Nobody has it".to_owned(),
         (_, _, EpisodeStatus::Acknowledged) => "Somebody has it".to_owned(),
         (_, _, EpisodeStatus::Cleared) => "Over, and nobody had it".to_owned(),

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use axum::http::Method;
 use chrono::TimeDelta;
 use homeward_record::{EpisodeId, Metric, PatientId};
-use homeward_store::access::{Role, default_team};
+use homeward_store::access::{Role, act_as, default_team};
 use homeward_store::admin::add_organisation;
 use serde_json::json;
 
@@ -44,6 +44,16 @@ impl Team {
         ))
         .await;
         browser
+    }
+
+    /// The number of an account.
+    async fn account(&self, sign_in_name: &str) -> i64 {
+        let account = sqlx::query_scalar("SELECT account_id FROM account WHERE sign_in_name = $1");
+        account
+            .bind(sign_in_name)
+            .fetch_one(self.app.pool())
+            .await
+            .unwrap()
     }
 
     async fn execute(&self, statement: &str) {
@@ -167,7 +177,10 @@ async fn the_list_is_filtered_by_a_link_and_every_link_keeps_the_rest() {
     let sam = team.member("sam", "Sam Okafor").await;
     location(
         &nurse
-            .post("/alerts/2/assign", &format!("{take}&to=Sam+Okafor"))
+            .post(
+                "/alerts/2/assign",
+                &format!("{take}&to={}", team.account("sam").await),
+            )
             .await,
     );
     assert_eq!(shown(&nurse, "?mine=true").await, Vec::<u32>::new());
@@ -272,7 +285,7 @@ async fn an_alert_has_a_page_of_all_that_happened_and_can_be_done() {
         ("comment", "text=Called+%3Cher%3E+daughter"),
         ("snooze", "minutes=30"),
         ("snooze", "minutes=60&reason=Eating+now"),
-        ("assign", "to=Mei+Ng"),
+        ("assign", "to=me"),
         ("assign", "to="),
         ("acknowledge", ""),
     ] {
@@ -309,12 +322,7 @@ async fn what_is_refused_says_why_keeps_what_was_typed_and_is_a_read_of_the_reco
             422,
             "Choose for how long",
         ),
-        (
-            "assign",
-            "to=Somebody+Else",
-            422,
-            "Choose one of those who work with you",
-        ),
+        ("assign", "to=7", 422, "Choose one of those who work with you"),
         (
             "close",
             "reason=Sensor+was+loose",
@@ -389,6 +397,104 @@ async fn two_who_press_at_once_are_told_who_was_quicker() {
             &["Mei Ng has closed it meanwhile", "Closed , Mei Ng Patient well"],
         );
     }
+}
+
+#[tokio::test]
+async fn two_of_one_name_are_two() {
+    let team = Team::start().await;
+    team.raise("high").await;
+    let other = team.app.add_patient().await;
+    let rule = team.app.add_rule(other).await;
+    team.app.raise(other, rule, "medium", false).await;
+    let mut one = team.member("mei.ng", "Mei Ng").await;
+    let mut two = team.member("mei.ng.2", "Mei Ng").await;
+    let second = team.account("mei.ng.2").await;
+    let page = one.get("/alerts/1").await;
+    // Each is offered herself and the other one.
+    contains(&page, &["Me (Mei Ng) Mei Ng (mei.ng.2) Nobody"]);
+    let of_one = format!("csrf_token={}", token(&page));
+    let of_two = format!("csrf_token={}", token(&two.get("/alerts/1").await));
+    location(&one.post("/alerts/1/acknowledge", &of_one).await);
+    location(
+        &one.post("/alerts/2/assign", &format!("{of_one}&to={second}"))
+            .await,
+    );
+    contains(
+        &one.get("/worklist").await,
+        &["You have it", "Assigned to another Mei Ng, not taken up yet"],
+    );
+    contains(
+        &two.get("/worklist").await,
+        &["Another Mei Ng has it", "Assigned to you, not taken up yet"],
+    );
+    let mine = async |browser: &Browser<'_>| -> Vec<u32> {
+        let page = browser.get("/worklist?mine=true").await;
+        let there = |id: &u32| page.body.contains(&format!("data-alert=\"{id}\""));
+        (1..=2).filter(there).collect()
+    };
+    assert_eq!((mine(&one).await, mine(&two).await), (vec![1], vec![2]));
+    let late = two.post("/alerts/1/acknowledge", &of_two).await;
+    assert_eq!(late.status, 409);
+    contains(&late, &["Another Mei Ng was quicker, and has it"]);
+    // What one of them closes, the other one is told of.
+    team.execute("UPDATE worklist_look SET seen_at = seen_at - interval '19 hours'")
+        .await;
+    team.execute("UPDATE episode SET status = 'cleared', cleared_at = now() WHERE episode_id = 2")
+        .await;
+    location(&one.post("/alerts/2/acknowledge", &of_one).await);
+    contains(&two.get("/worklist").await, &["1 closed without you"]);
+    contains(
+        &one.get("/worklist").await,
+        &["Nothing was raised, escalated or closed without you"],
+    );
+}
+
+#[tokio::test]
+async fn of_earlier_alerts_the_name_has_to_do() {
+    let team = Team::start().await;
+    team.raise("high").await;
+    team.execute("UPDATE episode SET assigned_to = 'Mei Ng'").await;
+    let mei = team.member("mei", "Mei Ng").await;
+    let sam = team.member("sam", "Sam Okafor").await;
+    contains(
+        &mei.get("/worklist?mine=true").await,
+        &["Assigned to you, not taken up yet"],
+    );
+    contains(
+        &sam.get("/worklist").await,
+        &["Assigned to Mei Ng, not taken up yet"],
+    );
+    contains(
+        &sam.get("/worklist?mine=true").await,
+        &["No open alert fits this filter"],
+    );
+}
+
+#[tokio::test]
+async fn a_request_writes_nothing_down_in_the_name_of_somebody_else() {
+    let team = Team::start().await;
+    team.raise("high").await;
+    let _mei = team.member("mei", "Mei Ng").await;
+    let _sam = team.member("sam", "Sam Okafor").await;
+    let roles: Vec<i64> =
+        sqlx::query_scalar("SELECT held_role_id FROM held_role WHERE account_id IS NOT NULL ORDER BY 1")
+            .fetch_all(team.app.pool())
+            .await
+            .unwrap();
+    let write = async |acting: i64, named: i64| {
+        let mut transaction = team.app.database.pool_for_requests().begin().await.unwrap();
+        act_as(&mut transaction, acting, None, now()).await.unwrap();
+        sqlx::query(
+            "INSERT INTO episode_transition (episode_id, kind, at, actor, held_role_id)
+             VALUES (1, 'commented', now(), 'Mei Ng', $1)",
+        )
+        .bind(named)
+        .execute(&mut *transaction)
+        .await
+    };
+    assert!(write(roles[0], roles[0]).await.is_ok());
+    let refused = write(roles[0], roles[1]).await.unwrap_err().to_string();
+    assert!(refused.contains("row-level security"), "{refused}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Which alerts the worklist shows: what the query says, and the links and fields that change it.
 
 use homeward_alerts::{Programme, Severity};
-use homeward_store::alerts::{Assigned, EpisodeFilter, EpisodeStatus, Open, Place};
+use homeward_store::alerts::{EpisodeFilter, EpisodeStatus, Open, Place};
+use homeward_store::assigned::Assigned;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -88,12 +89,12 @@ impl Filters {
         })
     }
 
-    /// What the record is asked for.
+    /// What the record is asked for, for a reader of this name.
     pub(super) fn of_episodes(&self, reader: &str) -> EpisodeFilter {
         EpisodeFilter {
             statuses: OPEN.to_vec(),
             severities: self.severities.iter().map(ToString::to_string).collect(),
-            assigned: self.mine.then(|| Assigned::HeldBy(reader.to_owned())),
+            assigned: self.mine.then(|| Assigned::ToWhoeverActs(reader.to_owned())),
             programme: self.programme.map(|programme| programme.name.clone()),
             ..EpisodeFilter::default()
         }

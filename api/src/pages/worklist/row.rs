@@ -5,11 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use chrono::{DateTime, Utc};
 use homeward_alerts::{Definition, reading_in_words};
 use homeward_record::{PatientId, Point};
+use homeward_store::access::Somebody;
 use homeward_store::alerts::{Episode, EpisodeStatus};
 use homeward_store::outbox::DEFAULT_ESCALATION;
 
 use super::super::moment::Moment;
 use super::super::spark::Spark;
+use crate::access::Principal;
 use crate::alerts::Alert;
 
 /// An alert.
@@ -64,7 +66,7 @@ impl Row {
         episode: Episode,
         name: String,
         spark: Spark,
-        reader: &str,
+        reader: &Principal,
         now: DateTime<Utc>,
     ) -> Row {
         let status = episode.status;
@@ -109,17 +111,26 @@ fn value(point: Point) -> Value {
     }
 }
 
+/// Somebody other than `reader`, as one says it to them.
+pub(in crate::pages) fn named(somebody: &Somebody, reader: &Principal) -> String {
+    match somebody.name == reader.name {
+        true => format!("another {}", somebody.name),
+        false => somebody.name.clone(),
+    }
+}
+
 /// Who has an alert, as one says it to `reader`.
-fn holder(episode: &Episode, reader: &str) -> String {
-    let has = |name: &str| match name == reader {
-        true => "You have it".to_owned(),
-        false => format!("{name} has it"),
+fn holder(episode: &Episode, reader: &Principal) -> String {
+    let has = |somebody: &Somebody| match (reader.is(somebody), somebody.name == reader.name) {
+        (true, _) => "You have it".to_owned(),
+        (false, true) => format!("Another {} has it", somebody.name),
+        (false, false) => format!("{} has it", somebody.name),
     };
     match (episode.status, &episode.assigned_to, &episode.acknowledged_by) {
         (EpisodeStatus::Closed, ..) => "Closed".to_owned(),
-        (EpisodeStatus::Raised | EpisodeStatus::Cleared, Some(to), _) => match to == reader {
+        (EpisodeStatus::Raised | EpisodeStatus::Cleared, Some(to), _) => match reader.is(to) {
             true => "Assigned to you, not taken up yet".to_owned(),
-            false => format!("Assigned to {to}, not taken up yet"),
+            false => format!("Assigned to {}, not taken up yet", named(to, reader)),
         },
         (EpisodeStatus::Raised, None, _) => "Nobody has it".to_owned(),
         (EpisodeStatus::Cleared, None, _) => "Nobody had it".to_owned(),

@@ -4,6 +4,8 @@
 export interface News {
   kind: string;
   actor: string | null;
+  // The number of the account of whoever did it.
+  account: number | null;
   alert: string;
   severity: string;
   late: boolean;
@@ -82,7 +84,8 @@ export class Follower {
       source.addEventListener(kind, (event) => {
         const { transition, alert } = JSON.parse(event.data);
         this.onNews({
-          kind, actor: transition.actor, alert: String(alert.id), severity: alert.severity, late: alert.late,
+          kind, actor: transition.actor, account: transition.actor_account, alert: String(alert.id),
+          severity: alert.severity, late: alert.late,
         });
         this.ask();
       });

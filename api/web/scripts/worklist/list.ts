@@ -28,8 +28,9 @@ export class List {
     setInterval(() => this.settle(), 1_000);
   }
 
-  get reader(): string {
-    return this.root.dataset.reader ?? '';
+  // The number of the reader's account.
+  get reader(): number {
+    return Number(this.root.dataset.reader);
   }
 
   // How many high alerts nobody has.
