@@ -122,84 +122,46 @@ async fn invariant_10_what_is_committed_at_a_stop_is_acknowledged_and_the_revers
     }
 }
 
+/// Asks a server to stop, and waits until it has begun to.
+async fn begin_to_stop(server: &Server) {
+    server.terminate();
+    let begun = async || server.log().contains("SIGTERM").then_some(());
+    eventually("it begins to stop", begun).await;
+}
+
 #[tokio::test]
 async fn invariant_10_what_was_taken_before_sigterm_is_committed_and_acknowledged() {
     let database = TestDatabase::create().await;
     let mut server = Server::start(&database).await;
     let watch = server.enrol("watch").await;
+    let topic = watch.topic("readings");
     let mut client = watch.connect_v5().await;
     let gate = server.hold_gate().await;
     let packet = client
-        .publish(
-            &watch.topic("readings"),
-            upload(&[heart_rate(minutes_ago(1), 72)]),
-        )
+        .publish(&topic, upload(&[heart_rate(minutes_ago(1), 72)]))
         .await;
     gate.lane_waits().await;
-    server.terminate();
-    eventually("it stops", async || {
-        server.log().contains("SIGTERM").then_some(())
-    })
-    .await;
+    begin_to_stop(&server).await;
     // What comes after that may be too late.
-    let late = upload(&[heart_rate(minutes_ago(2), 73)]);
-    client.publish(&watch.topic("readings"), late).await;
+    client
+        .publish(&topic, upload(&[heart_rate(minutes_ago(2), 73)]))
+        .await;
     gate.release().await;
     assert_eq!(client.acknowledged(packet).await, STORED);
     client.ended().await;
     assert!(server.exited().await.success());
+    let readings = server.readings(&watch).await;
     assert!(
-        server
-            .readings(&watch)
-            .await
-            .iter()
-            .any(|reading| reading.value == 72.0)
+        readings.iter().any(|reading| reading.value == 72.0),
+        "{readings:?}"
     );
 }
 
-#[tokio::test]
-async fn stopping_is_cut_off_when_the_database_hangs_and_nothing_is_acknowledged() {
+/// Stops a server, with these settings, while a message waits for its commit: it is not acknowledged, and is there once
+/// when it was sent again.
+async fn stop_in_vain(settings: &[(&str, &str)], stop: impl AsyncFnOnce(&mut Server)) {
     let database = TestDatabase::create().await;
-    let mut server = Server::start_with(&database, &[("HOMEWARD_STOP_WITHIN_SECONDS", "1")]).await;
-    let watch = server.enrol("watch").await;
-    let mut client = watch.connect_v5().await;
-    let gate = server.hold_gate().await;
-    let packet = client
-        .publish(
-            &watch.topic("readings"),
-            upload(&[heart_rate(minutes_ago(1), 72)]),
-        )
-        .await;
-    gate.lane_waits().await;
-    server.stop().await;
-    while let Some(incoming) = client.next().await {
-        assert!(
-            !matches!(incoming, Incoming::PubAck { .. }),
-            "packet {packet} is not committed"
-        );
-    }
-    gate.release().await;
-
-    server.start_again().await;
-    let mut client = watch.connect_v5().await;
-    client
-        .upload(
-            &watch.topic("readings"),
-            upload(&[heart_rate(minutes_ago(1), 72)]),
-        )
-        .await;
-    assert!(server.count_readings(watch.id).await >= 1);
-}
-
-#[tokio::test]
-async fn a_second_signal_ends_at_once_and_nothing_is_acknowledged_for_it() {
-    let database = TestDatabase::create().await;
-    // Nothing else would end it within this test.
-    let settings = [
-        ("HOMEWARD_STOP_WITHIN_SECONDS", "3600"),
-        ("HOMEWARD_LIMITS_ACKNOWLEDGE_WITHIN_SECONDS", "3600"),
-    ];
-    let mut server = Server::start_with(&database, &settings).await;
+    let mut server = Server::start_with(&database, settings).await;
     let watch = server.enrol("watch").await;
     let topic = watch.topic("readings");
     let payload = upload(&[heart_rate(minutes_ago(1), 72)]);
@@ -207,15 +169,7 @@ async fn a_second_signal_ends_at_once_and_nothing_is_acknowledged_for_it() {
     let gate = server.hold_gate().await;
     client.publish(&topic, payload.clone()).await;
     gate.lane_waits().await;
-
-    server.terminate();
-    eventually("it begins to stop", async || {
-        server.log().contains("SIGTERM").then_some(())
-    })
-    .await;
-    server.terminate();
-    let status = server.exited().await;
-    assert!(!status.success(), "what was not finished is told: {status}");
+    stop(&mut server).await;
     while let Some(incoming) = client.next().await {
         let acknowledged = matches!(incoming, Incoming::PubAck { .. });
         assert!(!acknowledged, "what is not committed is not acknowledged");
@@ -226,4 +180,29 @@ async fn a_second_signal_ends_at_once_and_nothing_is_acknowledged_for_it() {
     let mut client = watch.connect_v5().await;
     client.upload(&topic, payload).await;
     assert_eq!(server.readings(&watch).await.len(), 1);
+}
+
+#[tokio::test]
+async fn stopping_is_cut_off_when_the_database_hangs_and_nothing_is_acknowledged() {
+    let settings = [("HOMEWARD_STOP_WITHIN_SECONDS", "1")];
+    stop_in_vain(&settings, async |server| {
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_and_nothing_is_acknowledged_for_it() {
+    // Nothing else would end it within this test.
+    let settings = [
+        ("HOMEWARD_STOP_WITHIN_SECONDS", "3600"),
+        ("HOMEWARD_LIMITS_ACKNOWLEDGE_WITHIN_SECONDS", "3600"),
+    ];
+    stop_in_vain(&settings, async |server| {
+        begin_to_stop(server).await;
+        server.terminate();
+        let status = server.exited().await;
+        assert!(!status.success(), "what was not finished is told: {status}");
+    })
+    .await;
 }
