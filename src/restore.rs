@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use homeward_store::server::restore;
 use serde_json::json;
@@ -30,6 +30,17 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<()> {
     let restored = restore(&settings.data_dir, from, options.until, progress)
         .await
         .context("could not bring the record back")?;
-    let answer = json!({"copy": restored.copy, "until": restored.until, "data_dir": settings.data_dir});
+    if let Some(since) = restored.unreached {
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        progress(&format!(
+            "what was committed after {since} is not in it: the copy of that was not whole yet"
+        ));
+    }
+    let answer = json!({
+        "copy": restored.copy,
+        "until": restored.until,
+        "not_after": restored.unreached,
+        "data_dir": settings.data_dir,
+    });
     print(&format!("{answer}\n"))
 }

@@ -151,6 +151,15 @@ impl LocalServer {
             server.backup = Some((copies, follower));
         }
         server.provision().await?;
+        if let (
+            Some(copies),
+            Some(Backup {
+                synchronous: true, ..
+            }),
+        ) = (server.copies(), &options.backup)
+        {
+            copies.make_first().await?;
+        }
         Ok(server)
     }
 

@@ -24,7 +24,7 @@ use homeward_record::Clock;
 use sqlx::PgConnection;
 use tokio::process::Command;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::folders::{make_private, sync_folder};
@@ -46,6 +46,9 @@ const COPIES_KEPT: usize = 2;
 /// How long to wait before the log is followed again after that failed.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often to say again that the same failure lasts.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+
 /// How names say when something began.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
@@ -58,8 +61,8 @@ const IDENTITY: &str = "server";
 pub struct Backup {
     /// The folder. It has to be there: a folder in place of a disk that is not mounted would be on the first one.
     pub folder: PathBuf,
-    /// Whether a commit waits until it is in the second copy too. Then nothing is ever lost with the first, and nothing
-    /// is committed while the second is away.
+    /// Whether a commit waits until it is in the second copy too, and a start until there is one. Then nothing is ever
+    /// lost with the first, and nothing is committed while the second is away.
     pub synchronous: bool,
 }
 
@@ -127,26 +130,29 @@ impl Copies {
         let ends = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&ends);
         task.spawn(async move {
+            let mut told: Option<(String, Instant)> = None;
             loop {
-                let error = copies.receive(&log).await;
+                let mut error = copies.receive(&log).await;
                 if ended.load(Ordering::Acquire) {
                     return;
                 }
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the second copy of the record is not kept up; it is tried again"
-                );
                 sleep(FOLLOW_AGAIN).await;
                 // Where it cannot be followed from where it was, this begins anew.
                 match copies.continue_or_begin().await {
                     Ok(found) => log = found,
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(
-                            error,
-                            "there can be no second copy of the record; it is tried again"
-                        );
-                    }
+                    Err(failure) => error = failure,
+                }
+                let said = error.to_string();
+                if told
+                    .as_ref()
+                    .is_none_or(|(last, at)| *last != said || at.elapsed() >= REMIND_EVERY)
+                {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        error,
+                        "the second copy of the record is not kept up; it is tried again"
+                    );
+                    told = Some((said, Instant::now()));
                 }
             }
         });
@@ -165,6 +171,14 @@ impl Copies {
             self.prune(&generation).await?;
         }
         Ok(())
+    }
+
+    /// Makes the first copy of a generation, if there is none: until then nothing can be brought back from its log.
+    pub(super) async fn make_first(&self) -> Result<(), ServerError> {
+        match generations(&self.folder)?.pop() {
+            Some(generation) if copies(&generation)?.is_empty() => self.make(&generation, true).await,
+            _ => Ok(()),
+        }
     }
 
     /// How the second copy stands.
@@ -336,15 +350,27 @@ async fn slot(connection: &mut PgConnection) -> Result<Option<String>, ServerErr
         .map_err(failed)
 }
 
-/// The copy to begin with for a restore to this moment, or to the end of the log, and that log's folder.
-pub(super) fn find(
-    folder: &Path,
-    until: Option<DateTime<Utc>>,
-) -> Result<Option<(PathBuf, PathBuf)>, ServerError> {
-    for generation in generations(folder)?.into_iter().rev() {
+/// Where a restore begins and what it goes by.
+pub(super) struct Source {
+    /// The copy to begin with.
+    pub(super) copy: PathBuf,
+    /// The folder of the log that follows it.
+    pub(super) log: PathBuf,
+    /// When a newer generation began that has no copy yet: what was committed since is out of reach.
+    pub(super) unreached: Option<DateTime<Utc>>,
+}
+
+/// The source of a restore to this moment, or to the end of the log.
+pub(super) fn find(folder: &Path, until: Option<DateTime<Utc>>) -> Result<Option<Source>, ServerError> {
+    let mut unreached = None;
+    for (began, generation) in of_a_time(folder, "")?.into_iter().rev() {
         let before = |(at, _): &(DateTime<Utc>, PathBuf)| until.is_none_or(|until| *at < until);
         if let Some((_, copy)) = copies(&generation)?.into_iter().rev().find(before) {
-            return Ok(Some((copy, generation.join("log"))));
+            let log = generation.join("log");
+            return Ok(Some(Source { copy, log, unreached }));
+        }
+        if until.is_none_or(|until| began < until) {
+            unreached = Some(began);
         }
     }
     Ok(None)

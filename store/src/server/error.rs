@@ -75,6 +75,14 @@ pub enum ServerError {
         /// What the program and the end of the server's log say.
         output: String,
     },
+    /// The folder of the second copy is not there.
+    #[error("the backup folder {} is not there: is its disk mounted?", path.display())]
+    NoBackupFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A restore would put another record in the place of one.
     #[error("there is a record in {} already: move it away before another one is put there", path.display())]
     Taken {

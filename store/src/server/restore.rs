@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
 use super::account::Account;
+use super::backup::Source;
 use super::folders::Folders;
 use super::install::Programs;
 use super::{
@@ -28,6 +29,8 @@ pub struct Restored {
     /// When the last change was committed that was done again from the log, in the server's words; none if the log had
     /// nothing newer than the copy.
     pub until: Option<String>,
+    /// Since when a newer second copy was begun that was not whole yet: what was committed after that is not here.
+    pub unreached: Option<DateTime<Utc>>,
 }
 
 /// Makes the server of `data_dir`, which must have none, from the second copy in `folder`: as it was at `until`, or as
@@ -43,7 +46,10 @@ pub async fn restore(
     progress: impl Fn(&str),
 ) -> Result<Restored, ServerError> {
     let (data_dir, lock) = lock_patiently(data_dir).await?;
-    let folder = fs::canonicalize(folder).map_err(|source| ServerError::folder("find", folder, source))?;
+    let folder = fs::canonicalize(folder).map_err(|source| ServerError::NoBackupFolder {
+        path: folder.to_owned(),
+        source,
+    })?;
     let home = data_dir.join(HOME);
     let current = Account::current().await?;
     let account = current.for_server(&home).await?;
@@ -51,7 +57,7 @@ pub async fn restore(
     if folders.data.exists() && !folders.data.join(SIGNAL).exists() {
         return Err(ServerError::Taken { path: folders.data });
     }
-    let Some((copy, log)) = backup::find(&folder, until)? else {
+    let Some(Source { copy, log, unreached }) = backup::find(&folder, until)? else {
         return Err(ServerError::NoCopy { path: folder });
     };
     let release = fs::read_to_string(copy.join("PG_VERSION")).ok();
@@ -79,7 +85,11 @@ pub async fn restore(
     let until = said
         .lines()
         .find_map(|line| Some(line.split_once(LAST_CHANGE)?.1.trim().to_owned()));
-    Ok(Restored { copy, until })
+    Ok(Restored {
+        copy,
+        until,
+        unreached,
+    })
 }
 
 impl LocalServer {

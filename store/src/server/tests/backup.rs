@@ -75,19 +75,18 @@ async fn what_was_committed_is_in_the_second_copy_when_the_first_is_gone() {
     let options = copied_to(&backup, true);
     let server = start_with(&folder, &options).await;
     store_a_row(&server).await;
-    make_copy(&server).await;
     for n in 8..40 {
         store_another_row(&server, n).await;
     }
     lose(server).await;
     let restored = bring_back(&folder, &backup, None).await;
     assert!(restored.until.is_some(), "there was something in the log");
+    assert_eq!(restored.unreached, None);
 
     // It goes on from there, with a second copy of its own.
     let server = start_with(&folder, &options).await;
     assert_eq!(stored_rows(&server).await, (7..40).collect::<Vec<_>>());
     assert_eq!(generations(&backup), 2, "its log does not follow the log before");
-    make_copy(&server).await;
     store_another_row(&server, 40).await;
     lose(server).await;
     bring_back(&folder, &backup, None).await;
@@ -184,6 +183,11 @@ async fn a_second_copy_that_was_away_for_too_long_is_begun_anew() {
     }
     let _follower = copies.follow().await.unwrap();
     assert_eq!(generations(&backup), 2);
+    let unreached = find(backup.path(), None).unwrap().unwrap().unreached;
+    assert!(
+        unreached.is_some(),
+        "what is committed now is out of reach until there is a copy"
+    );
     copies.make_if_due(Clock::System.now()).await.unwrap();
     store_another_row(&server, 8).await;
     server.stop().await.unwrap();
@@ -199,7 +203,7 @@ async fn a_copy_is_made_each_day_and_two_are_kept() {
     let (folder, backup) = (data_folder(), backup_folder());
     let server = start_with(&folder, &copied_to(&backup, false)).await;
     let copies = server.copies().unwrap();
-    let newest = || find(backup.path(), None).unwrap().map(|(copy, _)| copy);
+    let newest = || find(backup.path(), None).unwrap().map(|source| source.copy);
     assert_eq!(newest(), None);
     let now = Clock::System.now();
     let mut made = Vec::new();
