@@ -1,9 +1,9 @@
 //! Who calls, what they may do, and that it is written down.
 //!
-//! Every route under `/api` and `/fhir` has an [`Action`] and passes [`exchange::pass`]: it finds out who calls, asks [`may`] — the one
-//! place that decides — and lets the handler work in a transaction that sees only whom the caller may see. When the
-//! handler has succeeded, the log of reads and changes gets its row and the transaction commits, before anything is
-//! answered; when it has not, nothing has happened.
+//! Every route under `/api` and `/fhir` has an [`Action`] and passes [`exchange::pass`]: it finds out who calls, asks
+//! [`may`] — the one place that decides — and lets the handler work in a transaction that sees only whom the caller
+//! may see. When the handler has succeeded, the log of reads and changes gets its row and the transaction commits,
+//! before anything is answered; when it has not, nothing has happened.
 //!
 //! Each caller has an allowance of requests ([`rate_limit`]), and whoever is none has one with all others who are none in
 //! the same network ([`strangers`]). A request that is sent twice under a key is done once ([`idempotency`]).

@@ -10,8 +10,8 @@
 //! - `in_target` have none.
 //! - `not_enough_data` have too few readings to tell, or no such rule. What is enough is said by the rules of the
 //!   programme: readings on 4 of the last 7 days, 70 % of what a sensor sends in 14 (one every 5 minutes, or what the
-//!   patient's own plan says), all seven parameters in the last 24 hours, weights on 2 of the last 8 days. Days are those of UTC that are over; readings count once they are rolled
-//!   up, which they are until `rolled_up_until`.
+//!   patient's own plan says), all seven parameters in the last 24 hours, weights on 2 of the last 8 days. Days are
+//!   those of UTC that are over; readings count once they are rolled up, which they are until `rolled_up_until`.
 //!
 //! These three make up `patients`. Apart from that, `overdue` have no reading of the programme's main metric within the
 //! time in which their plan expects one (`expected_every_seconds` of its rule of silence; the rule itself tells the team

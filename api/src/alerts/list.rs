@@ -1,11 +1,11 @@
 //! `GET /api/v1/alerts`: episodes of the patients whom the caller may see.
 //!
-//! Parameters: `status` and `severity` (several with commas between them; all), `patient`, `programme`, `late` (`true`
-//! or `false`; both), `assigned_to` (the number of an account, or a name as it was written down), `mine` (`true`: those that are assigned to the
-//! caller, or that the caller took up and that are assigned to nobody), `unassigned`
-//! (`true`: those that are nobody's yet), `sort` (`latest`: the latest raised first, which it is without one; `urgency`:
-//! the most severe first, and of these the one that was raised first), `limit` (1 to 500; 50), `after` (the `next` of
-//! the page before, which is `null` on the last).
+//! Parameters: `status` and `severity` (several with commas between them; all), `patient`, `programme`, `late`
+//! (`true` or `false`; both), `assigned_to` (the number of an account, or a name as it was written down), `mine`
+//! (`true`: those that are assigned to the caller, or that the caller took up and that are assigned to nobody),
+//! `unassigned` (`true`: those that are nobody's yet), `sort` (`latest`: the latest raised first, which it is without
+//! one; `urgency`: the most severe first, and of these the one that was raised first), `limit` (1 to 500; 50),
+//! `after` (the `next` of the page before, which is `null` on the last).
 
 use std::str::FromStr;
 

@@ -1,8 +1,8 @@
 //! `PUT /api/v1/tasks/{task}`: says anew what is to be done, until when, and whose business it is.
 //!
-//! The body is that of a new task without patient and alert; a name that the task has already stays as it is. `If-Match` names the version that the caller has read:
-//! when somebody else has changed the task since, the answer is 412 and nothing changes. A task that has ended does
-//! not change (409).
+//! The body is that of a new task without patient and alert; a name that the task has already stays as it is.
+//! `If-Match` names the version that the caller has read: when somebody else has changed the task since, the answer
+//! is 412 and nothing changes. A task that has ended does not change (409).
 
 use homeward_store::tasks::{Task, TaskChange, TaskText};
 

@@ -20,7 +20,8 @@ use crate::request::Path;
 use crate::step_goal::change::set;
 use crate::step_goal::{StepWeek, view};
 
-/// What is suggested to whoever has no goal, 4,000 steps a day: this product's choice of a beginning, which everybody may change.
+/// What is suggested to whoever has no goal, 4,000 steps a day: this product's choice of a beginning, which everybody
+/// may change.
 const SUGGESTED_A_WEEK: i32 = 28_000;
 
 /// The one field of the form.
