@@ -212,12 +212,13 @@ fn time_in_range(kind: &TimeInRange) -> String {
     let figures: Vec<String> = kind.figures.iter().map(figure).collect();
     let active = kind.min_active_percent;
     format!(
-        "Of the {} readings of {} days, {}; judged once a day, where there are at least {} of the readings that the \
-         sensor should have sent.",
+        "Of the {} readings of {} days, {}; judged once a day, where there are at least {} of the readings of a sensor \
+         that sends one every {}.",
         noun(kind.metric),
         kind.days,
         figures.join(", or "),
-        percent(active, |told| told == active)
+        percent(active, |told| told == active),
+        seconds(kind.interval_seconds)
     )
 }
 
@@ -314,7 +315,7 @@ mod tests {
                 "glucose-time-in-range",
                 "Of the glucose readings of 14 days, under 50 % of them between 3.9 and 10.0 mmol/L, or over 1 % of \
                  them below 3.9 mmol/L, or over 10 % of them above 13.9 mmol/L; judged once a day, where there are at \
-                 least 70 % of the readings that the sensor should have sent.",
+                 least 70 % of the readings of a sensor that sends one every 5 minutes.",
             ),
             (
                 "copd",
