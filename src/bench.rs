@@ -17,7 +17,7 @@ mod trends;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use homeward_alerts::plans::copy_programme;
 use homeward_record::{Clock, NhsNumber, PatientId};
 use homeward_store::PgPool;
 use homeward_store::admin::{NewDevice, NewPatient, add_devices, add_patients, add_token};
-use homeward_store::server::{LocalServer, ServerOptions};
+use homeward_store::server::{Backup, LocalServer, ServerOptions};
 use serde::Serialize;
 use sqlx::PgConnection;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -55,7 +55,7 @@ const IDLE_CONNECTIONS: usize = 5_000;
 const ALERTS: usize = 200;
 
 /// What to measure, and for how long.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// Print one JSON object instead of the table
     #[arg(long)]
@@ -63,6 +63,10 @@ pub(crate) struct Options {
     /// Seconds that each load is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Have commits wait for a second copy of the record in this folder, which is there and is left with what the bench
+    /// put into it
+    #[arg(long, value_name = "FOLDER")]
+    backup: Option<PathBuf>,
     /// Measure nothing else
     #[arg(long, value_enum)]
     only: Option<Only>,
@@ -86,7 +90,15 @@ enum Only {
 pub(crate) async fn run(options: Options) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("homeward-bench-{}", std::process::id()));
     progress("starting a database");
-    let database = LocalServer::start(&folder, ServerOptions::default()).await?;
+    let backup = options.backup.clone().map(|folder| Backup {
+        folder,
+        synchronous: true,
+    });
+    let server_options = ServerOptions {
+        backup,
+        ..ServerOptions::default()
+    };
+    let database = LocalServer::start(&folder, server_options).await?;
     let outcome = tell(&database, options).await;
     database.stop().await?;
     std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
@@ -100,7 +112,7 @@ async fn tell(database: &LocalServer, options: Options) -> Result<String> {
     homeward_store::migrate(&pool).await?;
     let measured = Duration::from_secs(options.seconds);
     match options.only {
-        None => text(&measure(&url, &pool, options).await?, options.json),
+        None => text(&measure(&url, &pool, options.seconds).await?, options.json),
         Some(Only::DryRun) => text(&dry_run::measure(&url).await?, options.json),
         Some(Only::Pages) => text(&pages::measure(&url, measured).await?, options.json),
         Some(Only::Trends) => text(
@@ -117,9 +129,9 @@ fn text(report: &(impl fmt::Display + Serialize), json: bool) -> Result<String> 
     })
 }
 
-async fn measure(url: &str, pool: &PgPool, options: Options) -> Result<Report> {
+async fn measure(url: &str, pool: &PgPool, seconds: u64) -> Result<Report> {
     let mut connection = pool.acquire().await?;
-    let measured = Duration::from_secs(options.seconds);
+    let measured = Duration::from_secs(seconds);
     let warm_up = Duration::from_secs(3);
 
     progress("enrolling patients");
