@@ -40,6 +40,9 @@ pub(super) const RECEIVER: &str = "pg_receivewal";
 /// How often a copy is made: the longer, the more log has to be replayed by a restore.
 const COPY_EVERY: TimeDelta = TimeDelta::hours(24);
 
+/// How long to wait before another one is begun after one that failed, as it does where there is no room for it.
+const COPY_AGAIN: Duration = Duration::from_secs(3600);
+
 /// How many copies are kept; the log is kept from the oldest of them on.
 const COPIES_KEPT: usize = 2;
 
@@ -55,6 +58,8 @@ const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 const COPY_PREFIX: &str = "copy-";
 const UNFINISHED: &str = "copy.unfinished";
 const IDENTITY: &str = "server";
+/// Is there from the beginning of a copy until it is whole.
+const BEGUN: &str = "copy.begun";
 
 /// Where the second copy is, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +171,7 @@ impl Copies {
         };
         let newest = copies(&generation)?.pop();
         let due = newest.as_ref().is_none_or(|(at, _)| now - *at >= COPY_EVERY);
-        if due {
+        if due && !failed_just_now(&generation) {
             self.make(&generation, newest.is_none()).await?;
             self.prune(&generation).await?;
         }
@@ -263,7 +268,9 @@ impl Copies {
 
     async fn make(&self, generation: &Path, at_once: bool) -> Result<(), ServerError> {
         let unfinished = generation.join(UNFINISHED);
+        let begun = generation.join(BEGUN);
         remove(&unfinished)?;
+        fs::write(&begun, "").map_err(|source| ServerError::folder("write", &begun, source))?;
         tracing::info!("copying the record");
         let mut command = self.program("pg_basebackup");
         command
@@ -283,6 +290,7 @@ impl Copies {
         let copy = generation.join(&name);
         fs::rename(&unfinished, &copy)
             .map_err(|source| ServerError::folder("put into place", &copy, source))?;
+        fs::remove_file(&begun).map_err(|source| ServerError::folder("remove", &begun, source))?;
         sync_folder(generation)?;
         tracing::info!(name, "the record is copied");
         Ok(())
@@ -407,6 +415,12 @@ fn first_segment(copy: &Path) -> Option<String> {
     let label = fs::read_to_string(copy.join("backup_label")).ok()?;
     let (_, segment) = label.lines().next()?.split_once("(file ")?;
     Some(segment.trim_end_matches(')').to_owned())
+}
+
+/// Whether a copy was begun not long ago that did not become whole.
+fn failed_just_now(generation: &Path) -> bool {
+    let begun = fs::metadata(generation.join(BEGUN)).and_then(|marker| marker.modified());
+    begun.is_ok_and(|begun| begun.elapsed().is_ok_and(|since| since < COPY_AGAIN))
 }
 
 fn remove(folder: &Path) -> Result<(), ServerError> {

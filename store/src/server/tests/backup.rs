@@ -220,3 +220,33 @@ async fn a_copy_is_made_each_day_and_two_are_kept() {
     assert_eq!(kept.len(), 2);
     server.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_copy_that_failed_is_not_begun_again_at_once() {
+    let (folder, backup) = (data_folder(), backup_folder());
+    let server = start_with(&folder, &copied_to(&backup, false)).await;
+    let copies = server.copies().unwrap();
+    let generation = fs::read_dir(backup.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    // What one leaves that does not become whole.
+    let now = Clock::System.now();
+    fs::write(generation.join("copy.begun"), "").unwrap();
+    copies.make_if_due(now).await.unwrap();
+    assert_eq!(find(backup.path(), None).unwrap().map(|source| source.copy), None);
+
+    let marker = fs::File::options()
+        .write(true)
+        .open(generation.join("copy.begun"))
+        .unwrap();
+    marker
+        .set_modified(std::time::SystemTime::now() - Duration::from_secs(3601))
+        .unwrap();
+    copies.make_if_due(now).await.unwrap();
+    assert!(find(backup.path(), None).unwrap().is_some());
+    assert!(!generation.join("copy.begun").exists());
+    server.stop().await.unwrap();
+}
