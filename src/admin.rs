@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod device;
 mod import;
+mod key;
 mod opt_out;
 mod organisation;
 mod patient;
@@ -23,12 +24,14 @@ use sqlx::PgConnection;
 
 use crate::config::Settings;
 use crate::database::Database;
+use crate::keys;
 use crate::lifecycle::Lifecycle;
 use crate::print::print;
 use account::{AccountCommand, ProxyCommand, RoleCommand};
 use audit::AuditCommand;
 use device::DeviceCommand;
 use import::ImportOptions;
+use key::KeyCommand;
 use opt_out::OptOutCommand;
 use organisation::OrganisationCommand;
 use patient::PatientCommand;
@@ -78,6 +81,9 @@ pub(crate) enum Command {
     /// Those who are told of alerts, by webhook or e-mail
     #[command(subcommand)]
     Receiver(ReceiverCommand),
+    /// The keys that seal secrets of the record
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Take a patient over from another record, by a patient passport (FHIR R4)
     Import(ImportOptions),
     /// The log of reads and changes
@@ -131,6 +137,10 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
             transaction.rollback().await.context("could not begin anew")?;
             return import::run(&pool, &options, settings.retention(), now).await;
         }
+        Command::Key(command) => {
+            transaction.rollback().await.context("could not begin anew")?;
+            return key::run(&database.pool(2)?, settings, command).await;
+        }
         Command::OptOut(command) => opt_out::run(&mut transaction, command, now).await?,
         Command::Rejected(command) => {
             transaction.rollback().await.context("could not begin anew")?;
@@ -145,7 +155,11 @@ async fn execute(settings: &Settings, database: &Database, command: Command) -> 
         Command::Role(command) => account::role(&mut transaction, command, now).await?,
         Command::Proxy(command) => account::proxy(&mut transaction, command, now).await?,
         Command::Token(command) => token::run(&mut transaction, command, now).await?,
-        Command::Receiver(command) => receiver::run(&mut transaction, command, now).await?,
+        Command::Receiver(command) => {
+            // With a connection of its own: what was sealed stays so, whatever becomes of the command.
+            let keys = keys::make_ready(settings, &database.pool(1)?).await?;
+            receiver::run(&mut transaction, &keys, command, now).await?
+        }
         Command::Audit(command) => audit::run(&mut transaction, command).await?,
     };
     transaction

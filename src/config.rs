@@ -32,6 +32,9 @@ const SECTIONS: [&str; 4] = ["tls", "backup", "limits", "notifications"];
 const OTHER_VARIABLES: [&str; 2] = ["HOMEWARD_CONFIG", "HOMEWARD_SAMPLES"];
 const TEST_VARIABLES: &str = "HOMEWARD_TEST_";
 
+/// The file with the keys of secrets, in the folder of a private server.
+const KEY_FILE: &str = "secrets.keys";
+
 /// Each lane holds a connection to the database, and more than a few are no faster.
 const MAX_LANES: usize = 64;
 
@@ -51,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// Without one, the record is in a private server in `data_dir`.
     pub(crate) database_url: Option<String>,
+    key_file: Option<PathBuf>,
     #[serde(deserialize_with = "lanes")]
     pub(crate) lanes: usize,
     #[serde(deserialize_with = "retention_days")]
@@ -156,6 +160,7 @@ impl Default for Settings {
             device_certificates: false,
             data_dir: "./.homeward".into(),
             database_url: None,
+            key_file: None,
             lanes: 4,
             retention_days: 7_305,
             requests_per_minute: const { NonZeroU32::new(1_200).unwrap() },
@@ -295,6 +300,13 @@ impl Settings {
             backup,
             ..ServerOptions::default()
         }
+    }
+
+    /// Where the keys of secrets are. Beside a private server they have a place of their own: its folder lasts as long as
+    /// the record does.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        let beside = || self.database_url.is_none().then(|| self.data_dir.join(KEY_FILE));
+        self.key_file.clone().or_else(beside)
     }
 
     /// How far back the record takes readings.

@@ -8,6 +8,7 @@ mod database;
 mod demo;
 mod dry_run;
 mod explain;
+mod keys;
 mod lifecycle;
 mod print;
 mod restore;

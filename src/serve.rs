@@ -15,6 +15,7 @@ use homeward_api::{ApiState, Entered, Entering, Entry, NotEntered, Replayed};
 use homeward_front::{Behind, Certificates, Files, Front, Introductions};
 use homeward_ingest::{Entrance, Ingest, NotTaken, Outcome, again};
 use homeward_record::Clock;
+use homeward_store::secrets::Keyring;
 use homeward_store::server::Copies;
 use homeward_store::{PgPool, retention, rollup};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::database::Database;
 use crate::explain::explain;
+use crate::keys;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
@@ -133,9 +135,11 @@ impl Service {
             database.pool(API_CONNECTIONS)?,
         );
         let workers_pool = database.pool(WORKER_CONNECTIONS)?;
+        let keys = keys::make_ready(settings, &workers_pool).await?;
         let caller = Caller::new()?;
         let notifier = Notifier::new(
             database.pool(NOTIFICATION_CONNECTIONS)?,
+            keys.clone(),
             &settings.notifications(),
         )
         .context("receivers of alerts cannot be told (section [notifications])")?;
@@ -159,7 +163,8 @@ impl Service {
 
         let (api, workers) = (lifecycle.stage(), lifecycle.stage());
         let stopping = lifecycle.soft().clone();
-        let state = api_state(settings, &ingest, api_pools, (caller, metrics.clone()), stopping);
+        let with = (keys, caller, metrics.clone());
+        let state = api_state(settings, &ingest, api_pools, with, stopping);
         let serve_api = homeward_api::serve((listener, introductions.clone()), state, api.clone());
         lifecycle.spawn("api", api.clone(), async { Ok(serve_api.await?) });
         let behind_mqtt = (ingest.mqtt_address(), settings.limits().connections as usize);
@@ -287,7 +292,7 @@ fn api_state(
     settings: &Settings,
     ingest: &Ingest,
     (requests, pool): (PgPool, PgPool),
-    (caller, metrics): (Caller, PrometheusHandle),
+    (keys, caller, metrics): (Keyring, Caller, PrometheusHandle),
     stopping: CancellationToken,
 ) -> ApiState {
     let (entrance, entrance_again) = (ingest.entrance(), ingest.entrance());
@@ -298,6 +303,7 @@ fn api_state(
         requests,
         pool,
         base_url: settings.base_url(),
+        keys,
         identity_providers: settings.identity_providers(),
         caller,
         requests_per_minute: settings.requests_per_minute,

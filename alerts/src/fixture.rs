@@ -1,5 +1,7 @@
 //! A record with patients, rules and receivers, for tests of what time and people do about episodes.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use homeward_record::{EpisodeId, Metric, NhsNumber, PatientId};
 use homeward_store::admin::{
@@ -7,6 +9,7 @@ use homeward_store::admin::{
 };
 use homeward_store::episodes::{Action, Outcome, act};
 use homeward_store::outbox::enqueue_raised;
+use homeward_store::secrets::Keyring;
 use homeward_store::testing::TestDatabase;
 use homeward_store::{EpisodeFacts, EpisodeWrite, PgPool, Touchable, load_touchable, write_episodes};
 use serde_json::{Value, json};
@@ -24,6 +27,9 @@ pub(crate) const NAME: &str = "Ada Simulated";
 
 /// How the NHS number of every patient begins.
 pub(crate) const NHS_NUMBER: &str = "999";
+
+/// What seals secrets in all tests.
+pub(crate) static KEYS: LazyLock<Keyring> = LazyLock::new(Keyring::random);
 
 pub(crate) struct Record {
     pub(crate) database: TestDatabase,
@@ -74,7 +80,7 @@ impl Record {
     /// Adds a receiver, to whom e-mail goes where it has no secret.
     pub(crate) async fn add_receiver(&self, new: NewReceiver<'_>) -> i64 {
         let mut connection = self.connection().await;
-        add_receiver(&mut connection, &new).await.unwrap()
+        add_receiver(&mut connection, &KEYS, &new).await.unwrap()
     }
 
     /// Puts a rule into a patient's plan, with `more` above a definition of glucose below 3.

@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use homeward_record::Clock;
 use homeward_store::outbox::{self, Channel, Message, Receiver};
+use homeward_store::secrets::{Keyring, SecretError, Whose};
 use homeward_store::{Error, PgPool};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -90,12 +91,15 @@ enum SendError {
     Mail(#[from] email::SendMailError),
     #[error("no mail server is configured")]
     NoMailServer,
+    #[error("what signs it could not be opened")]
+    Secret(#[from] SecretError),
 }
 
 /// Sends what is in the outbox.
 #[derive(Debug)]
 pub struct Notifier {
     pool: PgPool,
+    keys: Keyring,
     links: Links,
     caller: Caller,
     mailer: Option<Mailer>,
@@ -107,12 +111,13 @@ impl Notifier {
     /// # Errors
     ///
     /// When the configuration makes no sense.
-    pub fn new(pool: PgPool, config: &Config) -> Result<Notifier, ConfigError> {
+    pub fn new(pool: PgPool, keys: Keyring, config: &Config) -> Result<Notifier, ConfigError> {
         for outcome in ["sent", "retried", "failed"] {
             metrics::counter!("homeward_alerts_notifications_total", "outcome" => outcome).absolute(0);
         }
         Ok(Notifier {
             pool,
+            keys,
             links: Links::new(&config.link_base)?,
             caller: Caller::new()?,
             mailer: Mailer::new(config.smtp_url.as_deref(), config.from.as_deref())?,
@@ -213,9 +218,10 @@ impl Notifier {
         now: DateTime<Utc>,
     ) -> Result<(), SendError> {
         match &receiver.channel {
-            Channel::Webhook { secret } => {
+            Channel::Webhook { sealed } => {
+                let secret = self.keys.open(Whose::WebhookOf(receiver.id), sealed)?;
                 let body = message::json(message, &self.links, now);
-                let signature = signature::header(secret, now, body.as_bytes());
+                let signature = signature::header(&secret, now, body.as_bytes());
                 Ok(webhook::post(&self.caller, &receiver.address, message.id, &signature, body).await?)
             }
             Channel::Email => {

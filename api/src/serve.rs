@@ -13,6 +13,7 @@ use homeward_alerts::outgoing::Caller;
 use homeward_front::Introductions;
 use homeward_record::Clock;
 use homeward_store::PgPool;
+use homeward_store::secrets::Keyring;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -53,6 +54,8 @@ pub struct ApiState {
     pub pool: PgPool,
     /// Where others reach the interface, without a slash at its end: `https://homeward.example`.
     pub base_url: String,
+    /// What seals secrets that have to be known as they are.
+    pub keys: Keyring,
     /// Through whom people may sign in.
     pub identity_providers: Vec<IdentityProvider>,
     /// What calls them.

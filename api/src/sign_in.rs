@@ -111,14 +111,8 @@ pub(crate) async fn attempt(
         && account
             .as_ref()
             .is_some_and(|account| account.password_hash == kept);
-    let refusal = judge(
-        &mut transaction,
-        account.as_ref(),
-        right,
-        asked.code.as_deref(),
-        visit.now,
-    )
-    .await?;
+    let shown = (right, asked.code.as_deref());
+    let refusal = judge(app, &mut transaction, account.as_ref(), shown, visit.now).await?;
     let (account, refusal) = match (account, refusal) {
         (Some(account), None) => {
             throttle::forgive(&mut transaction, visit, &asked.name).await?;
@@ -173,10 +167,10 @@ impl Refusal {
 /// Whether somebody is let in who has shown a password, right or wrong, and a code. Names that nobody has are counted
 /// like others, by the same statement.
 async fn judge(
+    app: &App,
     connection: &mut PgConnection,
     account: Option<&Account>,
-    right: bool,
-    code: Option<&str>,
+    (right, code): (bool, Option<&str>),
     now: DateTime<Utc>,
 ) -> Result<Option<Refusal>, ApiError> {
     let Some(account) = account else {
@@ -189,13 +183,13 @@ async fn judge(
     if !right {
         return Ok(Some(Refusal::Guess("the password is wrong")));
     }
-    let Some(secret) = &account.second_factor else {
+    let Some(sealed) = &account.second_factor else {
         return Ok(None);
     };
     let Some(code) = code else {
         return Ok(Some(Refusal::CodeNeeded));
     };
-    let good = match code::step_of(secret, code, now) {
+    let good = match second_factor::step_of(app, account.id, sealed, code, now)? {
         Some(step) => use_code(connection, account.id, step).await?,
         None => false,
     };

@@ -19,6 +19,7 @@ use homeward_alerts::outgoing::Caller;
 use homeward_record::{Clock, DeviceTopic, PayloadKind};
 use homeward_store::PgPool;
 use homeward_store::admin::add_token;
+use homeward_store::secrets::Keyring;
 use homeward_store::testing::TestDatabase;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::Value;
@@ -63,6 +64,9 @@ pub(crate) static METRICS: LazyLock<PrometheusHandle> =
 
 /// Reading a system's certificates takes a while.
 static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller::new().unwrap());
+
+/// What seals secrets in every [`TestApp`].
+pub(crate) static KEYS: LazyLock<Keyring> = LazyLock::new(Keyring::random);
 
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
@@ -276,6 +280,7 @@ pub(crate) fn api_state(database: &TestDatabase) -> ApiState {
         requests: database.pool_for_requests(),
         pool: database.pool().clone(),
         base_url: "https://homeward.example".to_owned(),
+        keys: KEYS.clone(),
         identity_providers: Vec::new(),
         caller: CALLER.clone(),
         requests_per_minute: NonZeroU32::MAX,

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use homeward_alerts::{notify, outgoing};
 use homeward_store::admin::{NewReceiver, add_receiver, disable_receiver, list_receivers};
+use homeward_store::secrets::Keyring;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -85,6 +86,7 @@ fn email(address: &str) -> Result<String, notify::AddressError> {
 
 pub(super) async fn run(
     connection: &mut PgConnection,
+    keys: &Keyring,
     command: ReceiverCommand,
     now: DateTime<Utc>,
 ) -> Result<Value> {
@@ -101,7 +103,7 @@ pub(super) async fn run(
                 lowest_severity: &name_of(&options.lowest_severity),
                 hourly_limit: options.hourly_limit,
             };
-            let id = add_receiver(connection, &new).await?;
+            let id = add_receiver(connection, keys, &new).await?;
             let target = format!("added {}, receiver {id}", options.name);
             note(connection, "manage_receivers", &target, &[], now).await?;
             Ok(json!({"receiver_id": id, "secret": secret}))

@@ -86,7 +86,7 @@ pub struct Account {
     pub disabled_at: Option<DateTime<Utc>>,
     /// Until when it is refused for wrong passwords.
     pub locked_until: Option<DateTime<Utc>>,
-    /// The secret of its second factor, of 20 bytes.
+    /// The secret of its second factor, as the record has it: [`crate::secrets`] opens it.
     pub second_factor: Option<Vec<u8>>,
     /// One that was shown, for which no code has come yet.
     pub second_factor_offer: Option<Vec<u8>>,

@@ -40,6 +40,7 @@ pub mod replay;
 pub mod research;
 pub mod retention;
 pub mod rollup;
+pub mod secrets;
 pub mod server;
 pub mod sessions;
 pub mod shares;

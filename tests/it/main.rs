@@ -37,6 +37,7 @@ mod rejected;
 mod replay;
 mod research;
 mod second_copy;
+mod secrets;
 mod smoke;
 mod stopping;
 mod subscribing;

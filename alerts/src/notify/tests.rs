@@ -5,7 +5,7 @@ mod sink;
 mod webhook;
 
 use super::*;
-use crate::fixture::Record;
+use crate::fixture::{KEYS, Record};
 
 /// What waits for longer than this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,5 +20,5 @@ fn notifier(record: &Record, smtp_url: Option<String>) -> Notifier {
             .map(|_| "Homeward <alerts@homeward.example>".to_owned()),
         smtp_url,
     };
-    Notifier::new(record.pool().clone(), &config).unwrap()
+    Notifier::new(record.pool().clone(), KEYS.clone(), &config).unwrap()
 }

@@ -7,10 +7,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use homeward_store::Error;
 use homeward_store::accounts::{
     find_account, offer_second_factor, remove_second_factor, roles_of, take_second_factor, use_code,
 };
 use homeward_store::audit::{self, AuditEntry};
+use homeward_store::secrets::Whose;
 use homeward_store::sessions::end_sessions_of;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -61,7 +64,7 @@ pub(crate) async fn post(
         return Err(ApiError::Conflict(detail.to_owned()));
     }
     let secret: [u8; 20] = rand::random();
-    offer_second_factor(&mut transaction, account.id, &secret).await?;
+    offer_second_factor(&mut transaction, &app.keys, account.id, &secret).await?;
     log(&mut transaction, &signed_in, what.0, None).await?;
     commit(transaction).await?;
     Ok(Json(Offer {
@@ -82,7 +85,7 @@ pub(crate) async fn put(
     let account = find_account(&mut transaction, &session.sign_in_name).await?;
     let offer = account.and_then(|account| account.second_factor_offer);
     let offer = offer.ok_or_else(|| ApiError::Conflict("no second factor was offered".to_owned()))?;
-    let Some(step) = code::step_of(&offer, &shown.code, visit.now) else {
+    let Some(step) = step_of(&app, session.account, &offer, &shown.code, visit.now)? else {
         return Err(wrong_code());
     };
     take_second_factor(&mut transaction, session.account, step, visit.now).await?;
@@ -107,7 +110,7 @@ pub(crate) async fn delete(
         right_password::require(&app, &signed_in, given_up.password, what).await?;
     let secret = account.second_factor;
     let secret = secret.ok_or_else(|| ApiError::Conflict("the account has no second factor".to_owned()))?;
-    let step = code::step_of(&secret, &given_up.code, visit.now);
+    let step = step_of(&app, account.id, &secret, &given_up.code, visit.now)?;
     let good = match step {
         Some(step) => use_code(&mut transaction, account.id, step).await?,
         None => false,
@@ -122,6 +125,18 @@ pub(crate) async fn delete(
     log(&mut transaction, &signed_in, what.0, None).await?;
     commit(transaction).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The step of time whose code this is, by the secret of an account as the record has it.
+pub(super) fn step_of(
+    app: &App,
+    account: i64,
+    sealed: &[u8],
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, ApiError> {
+    let secret = app.keys.open(Whose::SecondFactorOf(account), sealed);
+    Ok(code::step_of(&secret.map_err(Error::from)?, code, now))
 }
 
 fn wrong_code() -> ApiError {

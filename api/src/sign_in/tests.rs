@@ -11,13 +11,14 @@ use homeward_store::access::{Role, end_role};
 use homeward_store::accounts::{disable_account, set_password, unlock_account};
 use homeward_store::admin::{add_organisation, secret_hash};
 use homeward_store::audit;
+use homeward_store::secrets::Whose;
 use homeward_store::sessions::session_is_good;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::code;
 use crate::access::Origin;
-use crate::testing::{Answer, PASSWORD, TestApp, now};
+use crate::testing::{Answer, KEYS, PASSWORD, TestApp, now};
 
 const SIGN_IN: &str = "/api/v1/sign-in";
 const SESSION: &str = "/api/v1/session";

@@ -4,17 +4,20 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::Error;
+use crate::secrets::{Keyring, Whose};
 
 /// Notes the secret of a second factor that is shown to the owner of an account.
 pub async fn offer_second_factor(
     connection: &mut PgConnection,
+    keys: &Keyring,
     account: i64,
     secret: &[u8; 20],
 ) -> Result<(), Error> {
+    let sealed = keys.seal(Whose::SecondFactorOf(account), secret);
     sqlx::query!(
         "UPDATE account SET second_factor_offer = $2 WHERE account_id = $1",
         account,
-        secret
+        sealed
     )
     .execute(connection)
     .await

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use super::{AdminError, Kind, require};
 use crate::Error;
+use crate::secrets::{Keyring, Whose};
 
 /// Somebody who is to be told of alerts.
 #[derive(Clone, Debug)]
@@ -48,23 +49,41 @@ pub struct ListedReceiver {
 }
 
 /// Adds a receiver and answers with its number.
-pub async fn add_receiver(connection: &mut PgConnection, new: &NewReceiver<'_>) -> Result<i64, AdminError> {
+pub async fn add_receiver(
+    connection: &mut PgConnection,
+    keys: &Keyring,
+    new: &NewReceiver<'_>,
+) -> Result<i64, AdminError> {
     require(connection, Kind::Organisation, new.organisation.as_slice()).await?;
-    sqlx::query_scalar!(
-        "INSERT INTO receiver (name, role, organisation_id, channel, address, secret, lowest_severity, hourly_limit)
-         VALUES ($1, $2, $3, CASE WHEN $5::text IS NULL THEN 'email' ELSE 'webhook' END, $4, $5, $6, $7)
-         RETURNING receiver_id",
+    let failed = |source| Error::new("add the receiver", source);
+    // Its secret is sealed for its number.
+    let receiver = sqlx::query_scalar!(
+        r#"SELECT nextval(pg_get_serial_sequence('receiver', 'receiver_id')) AS "receiver!""#
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let sealed = new
+        .secret
+        .map(|secret| keys.seal(Whose::WebhookOf(receiver), secret.as_bytes()));
+    sqlx::query!(
+        "INSERT INTO receiver (receiver_id, name, role, organisation_id, channel, address, secret, lowest_severity,
+             hourly_limit)
+         OVERRIDING SYSTEM VALUE
+         VALUES ($1, $2, $3, $4, CASE WHEN $6::bytea IS NULL THEN 'email' ELSE 'webhook' END, $5, $6, $7, $8)",
+        receiver,
         new.name,
         new.role,
         new.organisation,
         new.address,
-        new.secret,
+        sealed,
         new.lowest_severity,
         new.hourly_limit
     )
-    .fetch_one(connection)
+    .execute(connection)
     .await
-    .map_err(|source| Error::new("add the receiver", source).into())
+    .map_err(failed)?;
+    Ok(receiver)
 }
 
 /// All receivers, in the order in which they were added.

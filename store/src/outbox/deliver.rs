@@ -25,10 +25,10 @@ pub struct Receiver {
 /// How a receiver is told.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Channel {
-    /// By a POST request, which this secret signs.
+    /// By a POST request, which a secret signs that both sides know.
     Webhook {
-        /// Known to both sides.
-        secret: String,
+        /// As the record has it: [`crate::secrets`] opens it.
+        sealed: Vec<u8>,
     },
     /// By e-mail.
     Email,
@@ -116,7 +116,7 @@ pub async fn lock_receiver(
     Ok(row.map(|row| Receiver {
         id: row.receiver_id,
         channel: match row.secret {
-            Some(secret) => Channel::Webhook { secret },
+            Some(sealed) => Channel::Webhook { sealed },
             None => Channel::Email,
         },
         address: row.address,

@@ -83,10 +83,16 @@ async fn a_second_factor_is_taken_with_a_code_and_each_code_is_good_once() {
     assert_eq!(ask(Method::PUT, json!({"code": "000000"})).await.status, 409);
     assert_eq!(ask(Method::POST, json!({"password": "wrong"})).await.status, 400);
     let offer = ask(Method::POST, json!({"password": PASSWORD})).await.json();
-    let secret: Vec<u8> = sqlx::query_scalar("SELECT second_factor_offer FROM account")
-        .fetch_one(app.pool())
-        .await
-        .unwrap();
+    let (account, sealed): (i64, Vec<u8>) =
+        sqlx::query_as("SELECT account_id, second_factor_offer FROM account")
+            .fetch_one(app.pool())
+            .await
+            .unwrap();
+    let secret = KEYS.open(Whose::SecondFactorOf(account), &sealed).unwrap();
+    assert!(
+        !sealed.windows(secret.len()).any(|part| part == secret),
+        "it is sealed"
+    );
     let typed = offer["secret"].as_str().unwrap();
     assert_eq!(typed, code::as_typed(secret.as_slice().try_into().unwrap()));
     assert!(offer["url"].as_str().unwrap().contains(typed));

@@ -1,0 +1,446 @@
+//! The secrets that the record has.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::{Keyring, SecretError, Whose, key_of, sealed_by};
+use crate::Error;
+
+/// How many rows are sealed in one transaction.
+const BATCH: i64 = 200;
+
+/// How many of a kind are opened to see whether the keys are those of this record. One that does not open may have been
+/// changed; if none does, it is the keys.
+const TRIED: i64 = 20;
+
+/// How many secrets a key has sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key; none: they are not sealed.
+    pub key: Option<u32>,
+    /// How many.
+    pub secrets: i64,
+}
+
+/// What has sealed the secrets of the record.
+pub async fn key_uses(connection: &mut PgConnection) -> Result<Vec<KeyUse>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT head AS "head!", count(*) AS "secrets!" FROM (
+             SELECT substring(second_factor FOR 8) AS head FROM account WHERE second_factor IS NOT NULL
+             UNION ALL
+             SELECT substring(second_factor_offer FOR 8) FROM account WHERE second_factor_offer IS NOT NULL
+             UNION ALL
+             SELECT substring(secret FOR 8) FROM receiver WHERE secret IS NOT NULL
+           ) AS kept GROUP BY head"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("see what has sealed secrets", source))?;
+    let mut uses: Vec<KeyUse> = Vec::new();
+    for row in rows {
+        let key = key_of(&row.head);
+        match uses.iter_mut().find(|known| known.key == key) {
+            Some(known) => known.secrets += row.secrets,
+            None => uses.push(KeyUse {
+                key,
+                secrets: row.secrets,
+            }),
+        }
+    }
+    uses.sort_by_key(|used| used.key);
+    Ok(uses)
+}
+
+/// Whether the record has a secret that is sealed.
+pub async fn any_sealed(connection: &mut PgConnection) -> Result<bool, Error> {
+    let uses = key_uses(connection).await?;
+    Ok(uses.iter().any(|used| used.key.is_some()))
+}
+
+/// Keeps others from changing the keys until the transaction ends.
+pub async fn lock_keys(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(7464, 1)")
+        .execute(connection)
+        .await
+        .map_err(|source| Error::new("wait for whoever changes the keys", source))?;
+    Ok(())
+}
+
+/// What became of sealing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many secrets were sealed.
+    pub secrets: u64,
+    /// Those that do not open, and stay as they are.
+    pub broken: Vec<Whose>,
+    /// How many are still as they are, since there is no key.
+    pub open: i64,
+}
+
+/// Seals with the present key all that is not sealed, or by an older one. It may end between any two batches: what is not
+/// done then opens as before, and is done the next time.
+///
+/// # Errors
+///
+/// When a key is not there with which something is sealed.
+pub async fn seal_all(pool: &PgPool, keys: &Keyring) -> Result<Sealed, Error> {
+    let uses = key_uses(&mut *connect(pool).await?).await?;
+    for used in &uses {
+        if let Some(key) = used.key.filter(|key| keys.key(*key).is_none()) {
+            let (secrets, file) = (used.secrets, keys.0.file.clone());
+            return Err(SecretError::Missing { secrets, key, file }.into());
+        }
+    }
+    if none_opens(&mut *connect(pool).await?, keys).await? {
+        return Err(SecretError::Foreign(keys.0.file.clone()).into());
+    }
+    let Some((current, _)) = keys.current() else {
+        let open = uses.iter().find(|used| used.key.is_none());
+        return Ok(Sealed {
+            open: open.map_or(0, |open| open.secrets),
+            ..Sealed::default()
+        });
+    };
+    let present = sealed_by(current);
+    let mut sealed = Sealed::default();
+    let mut after = 0;
+    while let Some(last) = seal_accounts(pool, (keys, &present), after, &mut sealed).await? {
+        after = last;
+    }
+    after = 0;
+    while let Some(last) = seal_receivers(pool, (keys, &present), after, &mut sealed).await? {
+        after = last;
+    }
+    Ok(sealed)
+}
+
+/// Whether there are sealed secrets, and none of the latest opens.
+async fn none_opens(connection: &mut PgConnection, keys: &Keyring) -> Result<bool, Error> {
+    let rows = sqlx::query!(
+        r#"(SELECT true AS "of_account!", account_id AS "id!", second_factor AS "kept!" FROM account
+             WHERE second_factor IS NOT NULL ORDER BY account_id DESC LIMIT $1)
+           UNION ALL
+           (SELECT false, receiver_id, secret FROM receiver WHERE secret IS NOT NULL ORDER BY receiver_id DESC LIMIT $1)"#,
+        TRIED
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|source| Error::new("try the keys of secrets", source))?;
+    let opened = rows.iter().filter(|row| key_of(&row.kept).is_some()).map(|row| {
+        let whose = match row.of_account {
+            true => Whose::SecondFactorOf(row.id),
+            false => Whose::WebhookOf(row.id),
+        };
+        keys.open(whose, &row.kept).is_ok()
+    });
+    let opened: Vec<bool> = opened.collect();
+    Ok(!opened.is_empty() && !opened.contains(&true))
+}
+
+async fn connect(pool: &PgPool) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Error> {
+    let connected = pool.acquire().await;
+    connected.map_err(|source| Error::new("connect to the record", source))
+}
+
+/// Seals the second factors of some accounts after the one of this number. Answers the last of them; none: there are no more.
+async fn seal_accounts(
+    pool: &PgPool,
+    (keys, present): (&Keyring, &[u8]),
+    after: i64,
+    sealed: &mut Sealed,
+) -> Result<Option<i64>, Error> {
+    let failed = |source| Error::new("seal second factors", source);
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    let rows = sqlx::query!(
+        "SELECT account_id, second_factor, second_factor_offer FROM account
+         WHERE account_id > $3
+             AND (substring(second_factor FOR 4) <> substring($1::bytea FOR 4) OR substring(second_factor FOR 8) < $1
+                 OR substring(second_factor_offer FOR 4) <> substring($1 FOR 4)
+                 OR substring(second_factor_offer FOR 8) < $1)
+         ORDER BY account_id LIMIT $2 FOR UPDATE",
+        present,
+        BATCH,
+        after
+    )
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let last = rows.last().map(|row| row.account_id);
+    for row in rows {
+        let whose = Whose::SecondFactorOf(row.account_id);
+        let mut anew =
+            |kept: Option<Vec<u8>>| kept.map(|kept| seal_anew(keys, whose, kept, sealed)).transpose();
+        let (factor, offer) = (anew(row.second_factor)?, anew(row.second_factor_offer)?);
+        sqlx::query!(
+            "UPDATE account SET second_factor = $2, second_factor_offer = $3 WHERE account_id = $1",
+            row.account_id,
+            factor,
+            offer
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(last)
+}
+
+/// The same for receivers.
+async fn seal_receivers(
+    pool: &PgPool,
+    (keys, present): (&Keyring, &[u8]),
+    after: i64,
+    sealed: &mut Sealed,
+) -> Result<Option<i64>, Error> {
+    let failed = |source| Error::new("seal the secrets of webhooks", source);
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    let rows = sqlx::query!(
+        r#"SELECT receiver_id, secret AS "secret!" FROM receiver
+           WHERE receiver_id > $3
+               AND (substring(secret FOR 4) <> substring($1::bytea FOR 4) OR substring(secret FOR 8) < $1)
+           ORDER BY receiver_id LIMIT $2 FOR UPDATE"#,
+        present,
+        BATCH,
+        after
+    )
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let last = rows.last().map(|row| row.receiver_id);
+    for row in rows {
+        let secret = seal_anew(keys, Whose::WebhookOf(row.receiver_id), row.secret, sealed)?;
+        sqlx::query!(
+            "UPDATE receiver SET secret = $2 WHERE receiver_id = $1",
+            row.receiver_id,
+            secret
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(last)
+}
+
+/// Seals a secret with the present key. One that does not open stays as it is: nobody but its owner is to suffer from it.
+fn seal_anew(keys: &Keyring, whose: Whose, kept: Vec<u8>, sealed: &mut Sealed) -> Result<Vec<u8>, Error> {
+    match keys.open(whose, &kept) {
+        Ok(secret) => {
+            sealed.secrets += 1;
+            Ok(keys.seal(whose, &secret))
+        }
+        Err(SecretError::Broken(_)) => {
+            sealed.broken.push(whose);
+            Ok(kept)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use homeward_record::Clock;
+
+    use super::*;
+    use crate::accounts::{NewAccount, add_account, find_account, offer_second_factor, take_second_factor};
+    use crate::admin::{NewReceiver, add_receiver};
+    use crate::testing::TestDatabase;
+
+    const SECRET: [u8; 20] = *b"a secret of an owner";
+    const OFFER: [u8; 20] = *b"one that was offered";
+    const WEBHOOK: &str = "whsec_of-a-webhook";
+
+    /// Accounts with a second factor that have been offered another, and a webhook, sealed with these keys.
+    async fn furnish(database: &TestDatabase, keys: &Keyring, accounts: usize) {
+        let mut connection = database.pool().acquire().await.unwrap();
+        let now = Clock::System.now();
+        for number in 0..accounts {
+            let new = NewAccount {
+                sign_in_name: &format!("account.{number}"),
+                name: "Mei Ng",
+                password_hash: None,
+                initial_password_until: None,
+            };
+            let account = add_account(&mut connection, &new, now).await.unwrap();
+            offer_second_factor(&mut connection, keys, account, &SECRET)
+                .await
+                .unwrap();
+            take_second_factor(&mut connection, account, 1, now)
+                .await
+                .unwrap();
+            offer_second_factor(&mut connection, keys, account, &OFFER)
+                .await
+                .unwrap();
+        }
+        let new = NewReceiver {
+            name: "a webhook",
+            role: "team",
+            organisation: None,
+            secret: Some(WEBHOOK),
+            address: "https://hooks.example/",
+            lowest_severity: "info",
+            hourly_limit: 20,
+        };
+        add_receiver(&mut connection, keys, &new).await.unwrap();
+    }
+
+    /// Makes sure that every secret opens.
+    async fn all_open(database: &TestDatabase, keys: &Keyring, accounts: usize) {
+        let mut connection = database.pool().acquire().await.unwrap();
+        for number in 0..accounts {
+            let account = find_account(&mut connection, &format!("account.{number}")).await;
+            let account = account.unwrap().unwrap();
+            let whose = Whose::SecondFactorOf(account.id);
+            assert_eq!(keys.open(whose, &account.second_factor.unwrap()).unwrap(), SECRET);
+            assert_eq!(
+                keys.open(whose, &account.second_factor_offer.unwrap()).unwrap(),
+                OFFER
+            );
+        }
+        let receivers: Vec<(i64, Vec<u8>)> = sqlx::query_as("SELECT receiver_id, secret FROM receiver")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        for (receiver, sealed) in receivers {
+            let secret = keys.open(Whose::WebhookOf(receiver), &sealed).unwrap();
+            assert_eq!(secret, WEBHOOK.as_bytes());
+        }
+    }
+
+    async fn uses(database: &TestDatabase) -> Vec<(Option<u32>, i64)> {
+        let mut connection = database.pool().acquire().await.unwrap();
+        let uses = key_uses(&mut connection).await.unwrap();
+        uses.into_iter().map(|used| (used.key, used.secrets)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sealed_is_and_what_is_needed_for_it_is_told() {
+        let database = TestDatabase::create().await;
+        furnish(&database, &Keyring::empty(), 3).await;
+        let open = seal_all(database.pool(), &Keyring::empty()).await.unwrap();
+        assert_eq!((open.open, open.secrets), (7, 0));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        Keyring::create(&file).unwrap();
+        let keys = Keyring::load(&file).unwrap();
+        assert_eq!(seal_all(database.pool(), &keys).await.unwrap().secrets, 7);
+        assert_eq!(seal_all(database.pool(), &keys).await.unwrap(), Sealed::default());
+        assert_eq!(uses(&database).await, [(Some(1), 7)]);
+        all_open(&database, &keys, 3).await;
+
+        for (keys, where_it_is) in [
+            (
+                Keyring::empty(),
+                "this configuration, since it names no key file, does not have".to_owned(),
+            ),
+            (
+                Keyring::without(Path::new("lost")),
+                "the key file lost does not have".to_owned(),
+            ),
+        ] {
+            let error = seal_all(database.pool(), &keys).await.unwrap_err();
+            let why = std::error::Error::source(&error).unwrap().to_string();
+            assert!(
+                why.contains("7 secrets of the record are sealed with key 1"),
+                "{why}"
+            );
+            assert!(why.contains(&where_it_is), "{why}");
+        }
+        // The keys of another record have the same numbers.
+        let other = folder.path().join("other");
+        Keyring::create(&other).unwrap();
+        let error = seal_all(database.pool(), &Keyring::load(&other).unwrap())
+            .await
+            .unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.contains("no secret of the record opens"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_moved_to_another_account_does_not_open() {
+        let database = TestDatabase::create().await;
+        let keys = Keyring::random();
+        furnish(&database, &keys, 2).await;
+        sqlx::query(
+            "UPDATE account SET second_factor = (SELECT second_factor FROM account WHERE sign_in_name = 'account.0')
+             WHERE sign_in_name = 'account.1'",
+        )
+        .execute(database.pool())
+        .await
+        .unwrap();
+        let mut connection = database.pool().acquire().await.unwrap();
+        let account = find_account(&mut connection, "account.1").await.unwrap().unwrap();
+        let whose = Whose::SecondFactorOf(account.id);
+        let moved = account.second_factor.unwrap();
+        assert!(matches!(keys.open(whose, &moved), Err(SecretError::Broken(_))));
+        // Nor is it sealed anew for its new owner, and the others are.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        Keyring::create(&file).unwrap();
+        let (_, bits) = keys.current().unwrap();
+        let lines = format!("1 {}\n2 {}\n", crate::audit::hex(&bits), "5a".repeat(32));
+        fs::write(&file, lines).unwrap();
+        let sealed = seal_all(database.pool(), &Keyring::load(&file).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((sealed.secrets, sealed.broken), (4, vec![whose]));
+    }
+
+    #[tokio::test]
+    async fn whoever_dies_while_keys_are_rotated_loses_nothing() {
+        const ACCOUNTS: usize = 5;
+        let database = TestDatabase::create().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        Keyring::create(&file).unwrap();
+        // Whoever answers requests meanwhile has read the file once.
+        let service = Keyring::load(&file).unwrap();
+        furnish(&database, &service, ACCOUNTS).await;
+
+        // Dead while the file was written: it is another one.
+        fs::write(folder.path().join("keys.0123"), "2 12").unwrap();
+        all_open(&database, &Keyring::load(&file).unwrap(), ACCOUNTS).await;
+        // Dead with the key in the file and nothing sealed by it.
+        assert_eq!(Keyring::add_key(&file).unwrap(), 2);
+        let keys = Keyring::load(&file).unwrap();
+        all_open(&database, &keys, ACCOUNTS).await;
+        // Dead between any two accounts.
+        let present = sealed_by(2);
+        for last in 1..ACCOUNTS {
+            let sealed = &mut Sealed::default();
+            let row: (i64, Vec<u8>) = sqlx::query_as(
+                "SELECT account_id, second_factor FROM account ORDER BY account_id OFFSET $1 LIMIT 1",
+            )
+            .bind(i64::try_from(last - 1).unwrap())
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+            let anew = seal_anew(&keys, Whose::SecondFactorOf(row.0), row.1, sealed).unwrap();
+            assert!(anew.starts_with(&present));
+            sqlx::query("UPDATE account SET second_factor = $2 WHERE account_id = $1")
+                .bind(row.0)
+                .bind(anew)
+                .execute(database.pool())
+                .await
+                .unwrap();
+            all_open(&database, &Keyring::load(&file).unwrap(), ACCOUNTS).await;
+            all_open(&database, &service, ACCOUNTS).await;
+        }
+        // Whoever comes next does the rest.
+        seal_all(database.pool(), &keys).await.unwrap();
+        assert_eq!(
+            uses(&database).await,
+            [(Some(2), 2 * i64::try_from(ACCOUNTS).unwrap() + 1)]
+        );
+        all_open(&database, &service, ACCOUNTS).await;
+        // And once more, with an older service at work on the same.
+        Keyring::add_key(&file).unwrap();
+        seal_all(database.pool(), &Keyring::load(&file).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(seal_all(database.pool(), &service).await.unwrap().secrets, 0);
+        all_open(&database, &service, ACCOUNTS).await;
+    }
+}
