@@ -33,7 +33,7 @@ use homeward_store::accounts::{
 };
 use homeward_store::admin::secret_hash;
 use homeward_store::audit::{self, AuditEntry};
-use homeward_store::sessions::{self, NewSession, Session, end_session};
+use homeward_store::sessions::{self, NewSession, Session, Through, end_session, note_through};
 use serde::Deserialize;
 use sqlx::{PgConnection, Postgres, Transaction};
 use utoipa::ToSchema;
@@ -214,12 +214,12 @@ fn as_kept(name: &str) -> String {
     if fits { name } else { String::new() }
 }
 
-/// Begins the session of somebody who has shown who they are: by the right password, or as is said here.
+/// Begins the session of somebody who has shown who they are: by the right password, or through an identity provider.
 async fn let_in(
     connection: &mut PgConnection,
     visit: &Visit,
     account: Account,
-    how: Option<&str>,
+    through: Option<&Through>,
 ) -> Result<WithCookie<Json<View>>, ApiError> {
     // What another person did in this browser is over.
     if let Some(secret) = &visit.secret {
@@ -243,10 +243,11 @@ async fn let_in(
         last_used_at: visit.now,
         expires_at: visit.now + sessions::LONGEST,
     };
-    let cookie = new_session(connection, &mut session, visit.now).await?;
+    let cookie = new_session(connection, &mut session, through, visit.now).await?;
+    let how = through.map(|through| format!("through {}", through.provider));
     let entry = AuditEntry {
         held_role: session.acts_as.as_ref().map(|role| role.id),
-        reason: how,
+        reason: how.as_deref(),
         ..visit.entry("sign_in", &session.name)
     };
     audit::append(connection, &entry, visit.now).await?;
@@ -260,6 +261,7 @@ async fn let_in(
 async fn new_session(
     connection: &mut PgConnection,
     session: &mut Session,
+    through: Option<&Through>,
     now: DateTime<Utc>,
 ) -> Result<HeaderValue, ApiError> {
     let secret = random_text();
@@ -275,6 +277,9 @@ async fn new_session(
         expires_at: session.expires_at,
     };
     sessions::begin_session(connection, &new, now).await?;
+    if let Some(through) = through {
+        note_through(connection, &session.hash, through).await?;
+    }
     Ok(cookie(&secret, false))
 }
 

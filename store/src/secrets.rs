@@ -35,6 +35,9 @@ pub enum Whose {
     SecondFactorOf(i64),
     /// What signs messages to a receiver.
     WebhookOf(i64),
+    /// What an identity provider says of who signed in with an account. It lasts as long as the session, so nobody seals it
+    /// anew.
+    IdTokenOf(i64),
 }
 
 impl fmt::Display for Whose {
@@ -43,6 +46,7 @@ impl fmt::Display for Whose {
         match self {
             Whose::SecondFactorOf(account) => write!(f, "second factor of account {account}"),
             Whose::WebhookOf(receiver) => write!(f, "webhook of receiver {receiver}"),
+            Whose::IdTokenOf(account) => write!(f, "ID token of account {account}"),
         }
     }
 }

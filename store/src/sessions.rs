@@ -71,6 +71,46 @@ pub async fn begin_session(
     Ok(())
 }
 
+/// By whose word somebody signed in who showed no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The identity provider, as the configuration calls it.
+    pub provider: String,
+    /// Its ID token, sealed for the account.
+    pub id_token: Vec<u8>,
+}
+
+/// Notes by whose word a session began, for when it ends.
+pub async fn note_through(
+    connection: &mut PgConnection,
+    hash: &[u8; 32],
+    through: &Through,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE sign_in_session SET provider = $2, id_token = $3 WHERE session_hash = $1",
+        hash,
+        through.provider,
+        through.id_token
+    )
+    .execute(connection)
+    .await
+    .map_err(|source| Error::new("note the provider of a session", source))?;
+    Ok(())
+}
+
+/// By whose word a session began that has not ended.
+pub async fn find_through(connection: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<Through>, Error> {
+    sqlx::query_as!(
+        Through,
+        r#"SELECT provider AS "provider!", id_token AS "id_token!" FROM sign_in_session
+           WHERE session_hash = $1 AND ended_at IS NULL AND provider IS NOT NULL"#,
+        hash
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(|source| Error::new("look up the provider of a session", source))
+}
+
 /// A session that is good.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -202,7 +242,8 @@ pub async fn end_session(
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let ended = sqlx::query!(
-        "UPDATE sign_in_session SET ended_at = $2 WHERE session_hash = $1 AND ended_at IS NULL",
+        "UPDATE sign_in_session SET ended_at = $2, provider = NULL, id_token = NULL
+         WHERE session_hash = $1 AND ended_at IS NULL",
         hash,
         now
     )
@@ -220,7 +261,7 @@ pub async fn end_sessions_of(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE sign_in_session SET ended_at = $3
+        "UPDATE sign_in_session SET ended_at = $3, provider = NULL, id_token = NULL
          WHERE account_id = $1 AND session_hash IS DISTINCT FROM $2 AND ended_at IS NULL",
         account,
         but.map(|hash| &hash[..]),

@@ -27,7 +27,7 @@ pub(crate) use homeward_store::testing::TestDatabase;
 
 pub(crate) use self::client::Client;
 pub(crate) use self::device::*;
-pub(crate) use self::http::{Answer, ask_at};
+pub(crate) use self::http::{Answer, ask_at, send_at};
 pub(crate) use self::packet::*;
 pub(crate) use self::record::*;
 pub(crate) use self::server::Server;

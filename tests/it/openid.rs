@@ -25,7 +25,7 @@ impl Provider {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openid/provider.mjs");
         let redirect = format!("{BASE}/api/v1/identity-providers/test/callback");
         let mut process = Command::new("node")
-            .args([script, TOOLS, &redirect])
+            .args([script, TOOLS, &redirect, &format!("{BASE}/sign-in")])
             .stdout(Stdio::piped())
             .spawn()
             .expect("Node.js is there: scripts/test-tools.sh installs it");
@@ -102,25 +102,14 @@ impl Browser {
                 Some(path) => (server.http, path),
                 None => (provider.address, url.strip_prefix(&provider.issuer()).unwrap()),
             };
-            let cookies: Vec<String> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            let cookies = cookies.join("; ");
+            let cookies = self.header();
             let headers = [
                 ("cookie", cookies.as_str()),
                 ("x-person", self.person),
                 ("x-proof", self.proof),
             ];
             let answer = ask_at(address, Method::GET, path, &headers).await;
-            for cookie in &answer.cookies {
-                let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-                self.cookies.retain(|(known, _)| known != name);
-                if !value.is_empty() {
-                    self.cookies.push((name.to_owned(), value.to_owned()));
-                }
-            }
+            self.keep(&answer);
             let Some(to) = &answer.location else {
                 return (url, answer);
             };
@@ -135,6 +124,35 @@ impl Browser {
             url = to;
         }
         panic!("led on and on, last to {url}");
+    }
+
+    /// What it sends along.
+    fn header(&self) -> String {
+        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Keeps the cookies of an answer.
+    fn keep(&mut self, answer: &Answer) {
+        for cookie in &answer.cookies {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+
+    /// Sends a form to the provider.
+    async fn submit(&mut self, provider: &Provider, path: &str, form: String) -> Answer {
+        let cookies = self.header();
+        let headers = [
+            ("cookie", cookies.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let answer = send_at(provider.address, Method::POST, path, &headers, form).await;
+        self.keep(&answer);
+        answer
     }
 
     async fn session(&self, server: &Server) -> Answer {
@@ -227,6 +245,82 @@ async fn somebody_signs_in_through_a_provider_and_acts_in_their_role() {
     let (_, answer) = browser.go(&server, &provider, &begin, None).await;
     assert_eq!(answer.status, 401, "{answer:?}");
     assert!(answer.body.contains("the account is disabled"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn whoever_signs_out_signs_out_at_the_provider_too() {
+    let database = TestDatabase::create().await;
+    let provider = Provider::start().await;
+    let (server, _folder) = server(&database, &provider).await;
+    account(&server, &provider, "mei").await;
+    let begin = format!("{BASE}/api/v1/identity-providers/test/sign-in");
+    let mut browser = Browser {
+        person: "mei",
+        proof: "two-factors",
+        ..Browser::default()
+    };
+    browser.go(&server, &provider, &begin, None).await;
+    // The provider knows the browser: it need not say once more who it is.
+    browser.person = "";
+    browser.go(&server, &provider, &begin, None).await;
+    let session = browser.session(&server).await.json();
+    // A picked role has a session of its own, which is the provider's all the same.
+    let role = json!({"role": session["role"]});
+    let csrf_token = session["csrf_token"].as_str().unwrap();
+    let cookie = browser.header();
+    let headers = [("cookie", cookie.as_str()), ("x-csrf-token", csrf_token)];
+    let picked = server
+        .send(Method::POST, "/api/v1/session/role", &headers, &role)
+        .await;
+    browser.keep(&picked);
+    let csrf_token = picked.json()["csrf_token"].as_str().unwrap().to_owned();
+
+    let cookie = browser.header();
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("x-csrf-token", csrf_token.as_str()),
+        ("accept", "text/html"),
+    ];
+    let page = ask_at(server.http, Method::POST, "/sign-out", &headers).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    browser.keep(&page);
+    assert_eq!(browser.session(&server).await.status, 401);
+    let (_, url) = page.body.split_once("content=\"0; url=").unwrap();
+    let url = url.split('"').next().unwrap().replace("&#38;", "&");
+    assert!(
+        url.starts_with(&provider.issuer()) && url.contains("id_token_hint=ey"),
+        "{url}"
+    );
+
+    // There one is asked whether one wants to, by a form.
+    let (place, asked) = browser.go(&server, &provider, &url, None).await;
+    assert_eq!(asked.status, 200, "{place}: {asked:?}");
+    let field = |name: &str| {
+        let (_, rest) = asked
+            .body
+            .split_once(&format!("name=\"{name}\" value=\""))
+            .unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let form = format!("xsrf={}&logout=yes", field("xsrf"));
+    let answer = browser.submit(&provider, "/session/end/confirm", form).await;
+    assert_eq!(
+        answer.location.as_deref(),
+        Some("https://homeward.example/sign-in"),
+        "{answer:?}"
+    );
+
+    // And now nobody is let in who does not say who they are.
+    let (_, answer) = browser.go(&server, &provider, &begin, None).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM sign_in_session WHERE id_token IS NOT NULL")
+        .fetch_one(&server.pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        kept, 0,
+        "what the provider said is kept no longer than the session"
+    );
 }
 
 #[tokio::test]

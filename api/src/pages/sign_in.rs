@@ -13,6 +13,7 @@ use super::view::{Who, ours, page, see};
 use crate::error::ApiError;
 use crate::request::{Query, parsed};
 use crate::routes::App;
+use crate::sign_in::provider::Elsewhere;
 use crate::sign_in::{self, Asked, SignedIn, Visit};
 
 #[derive(Template)]
@@ -97,10 +98,27 @@ fn show(app: &App, status: StatusCode, (to, name): (&str, &str), error: Option<&
     page(status, &template)
 }
 
-/// `POST /sign-out`.
+/// Leads on to where one is signed in still.
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+struct SignedOut {
+    who: Option<Who>,
+    elsewhere: Elsewhere,
+}
+
+/// `POST /sign-out`. Whoever signed in through an identity provider signs out there too: not by a redirect, which browsers do
+/// not follow from a form to another site that its page does not name.
 pub(crate) async fn sign_out(State(app): State<App>, signed_in: SignedIn) -> Result<Response, ApiError> {
-    let cookie = sign_in::sign_out::end(&app, signed_in).await?;
-    let mut response = see("/sign-in");
+    let account = signed_in.session().account;
+    let (cookie, through) = sign_in::sign_out::end(&app, signed_in).await?;
+    let elsewhere = match &through {
+        Some(through) => sign_in::provider::end_at(&app, account, through).await,
+        None => None,
+    };
+    let mut response = match elsewhere {
+        Some(elsewhere) => page(StatusCode::OK, &SignedOut { who: None, elsewhere }),
+        None => see("/sign-in"),
+    };
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
 }

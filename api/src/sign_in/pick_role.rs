@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use homeward_store::accounts::roles_of;
 use homeward_store::audit::{self, AuditEntry};
-use homeward_store::sessions::end_session;
+use homeward_store::sessions::{end_session, find_through};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -48,12 +48,13 @@ pub(crate) async fn pick(
     let roles = roles_of(&mut transaction, session.account, visit.now).await?;
     let role = roles.iter().find(|role| role.id == picked);
     let role = role.ok_or_else(|| ApiError::parameter("role", "you hold no role with this number"))?;
+    let through = find_through(&mut transaction, &session.hash).await?;
     if !end_session(&mut transaction, &session.hash, visit.now).await? {
         return Err(ApiError::NoSession);
     }
     let mut session = session;
     session.acts_as = Some(role.held_by(session.account));
-    let cookie = new_session(&mut transaction, &mut session, visit.now).await?;
+    let cookie = new_session(&mut transaction, &mut session, through.as_ref(), visit.now).await?;
     let entry = AuditEntry {
         held_role: Some(picked),
         ..visit.entry("pick_role", &session.name)

@@ -3,6 +3,7 @@
 //! `GET /api/v1/identity-providers` says which there are: `{"identity_providers": [{"name": "cis2", "sign_in": "…"}]}`.
 //! A browser that goes to `…/{provider}/sign-in` is led to the provider, and back to `…/{provider}/callback`, which begins
 //! a session for the account that is linked to whom the provider names (`homeward account link`), and leads to `/`.
+//! Whoever signs out on a page is led back to the provider, to sign out there too, if it offers that ([`end_at`]).
 //! Nobody gets an account by signing in, and no claim but issuer and subject says who somebody is.
 //!
 //! What has to come back — state, nonce and the code verifier — is in a cookie of the browser that began, for ten
@@ -16,10 +17,12 @@ use axum::http::header::{COOKIE, HeaderValue, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use homeward_store::accounts::{Account, find_account_of_identity};
 use homeward_store::audit::{self, AuditEntry};
+use homeward_store::secrets::Whose;
+use homeward_store::sessions::Through;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::relying_party::{Authorisation, Proof, ProviderError, RelyingParty};
+use super::relying_party::{Authorisation, Known, Proof, ProviderError, RelyingParty};
 use super::{Visit, begin as begin_transaction, commit, let_in};
 use crate::alerts::act::NoParameters;
 use crate::error::ApiError;
@@ -31,6 +34,14 @@ const COOKIE_NAME: &str = "__Host-homeward_authorisation";
 
 /// How long it is good, in seconds: long enough to find one's smartcard.
 const LASTS_SECONDS: u32 = 600;
+
+/// Where somebody is signed in still who has signed out here.
+pub(crate) struct Elsewhere {
+    /// As the configuration calls it.
+    pub(crate) provider: String,
+    /// Where that ends.
+    pub(crate) url: String,
+}
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Listed {
@@ -105,8 +116,8 @@ pub(crate) async fn callback(
         issuer: brought.iss,
         error: brought.error,
     };
-    let subject = match party.redeem(proof, authorisation, app.clock.now()).await {
-        Ok(subject) => subject,
+    let Known { subject, id_token } = match party.redeem(proof, authorisation, app.clock.now()).await {
+        Ok(known) => known,
         Err(error) => return Err(refused(&app, &visit, party, "unknown", error).await?),
     };
 
@@ -125,10 +136,38 @@ pub(crate) async fn callback(
         initial_password_until: None,
         ..account
     };
-    let through = format!("through {}", party.name());
+    let through = Through {
+        provider: party.name().to_owned(),
+        id_token: app.keys.seal(Whose::IdTokenOf(account.id), id_token.as_bytes()),
+    };
     let let_in = let_in(&mut transaction, &visit, account, Some(&through)).await?;
     commit(transaction).await?;
     Ok(redirect("/", &[let_in.cookie, cookie("", 0)]))
+}
+
+/// Where a browser tells the provider through which somebody signed in that they have signed out; `None` where it does not
+/// want to know, or cannot be asked. Whatever comes of it, the session here is over.
+pub(crate) async fn end_at(app: &App, account: i64, through: &Through) -> Option<Elsewhere> {
+    let party = app
+        .relying_parties
+        .iter()
+        .find(|party| party.name() == through.provider)?;
+    let id_token = app.keys.open(Whose::IdTokenOf(account), &through.id_token);
+    let url = match id_token.map(String::from_utf8) {
+        Ok(Ok(id_token)) => party.end(&id_token).await,
+        // Sealed with a key that is not there any more.
+        _ => return None,
+    };
+    match url {
+        Ok(url) => url.map(|url| Elsewhere {
+            provider: through.provider.clone(),
+            url,
+        }),
+        Err(error) => {
+            let _ = unreachable(error);
+            None
+        }
+    }
 }
 
 fn find<'a>(app: &'a App, path: &Path) -> Result<&'a RelyingParty, ApiError> {

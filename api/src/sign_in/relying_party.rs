@@ -6,11 +6,12 @@ use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use homeward_alerts::outgoing::{CallError, Caller};
 use homeward_store::admin::secret_hash;
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreIdToken};
 use openidconnect::{
     AuthenticationContextClass, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, TokenResponse,
+    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, LogoutRequest, Nonce,
+    PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadataWithLogout, RedirectUrl,
+    TokenResponse,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -107,14 +108,23 @@ pub(super) struct Proof {
     pub(super) error: Option<String>,
 }
 
+/// Whom the provider names.
+pub(super) struct Known {
+    pub(super) subject: String,
+    /// Its word for it.
+    pub(super) id_token: String,
+}
+
 /// Homeward, as one provider knows it.
 pub(crate) struct RelyingParty {
     provider: IdentityProvider,
     redirect: RedirectUrl,
+    /// Where it leads a browser that has signed out there.
+    signed_out: PostLogoutRedirectUrl,
     issuer: IssuerUrl,
     caller: Caller,
     /// What the provider says about itself, and since when that is known.
-    known: Mutex<Option<(CoreProviderMetadata, Instant)>>,
+    known: Mutex<Option<(ProviderMetadataWithLogout, Instant)>>,
 }
 
 type Client = CoreClient<
@@ -141,6 +151,8 @@ impl RelyingParty {
         let what = |error| format!("the identity provider {}: {error}", provider.name);
         Ok(RelyingParty {
             redirect: RedirectUrl::new(redirect).map_err(|error| what(error.to_string()))?,
+            signed_out: PostLogoutRedirectUrl::new(format!("{base_url}/sign-in"))
+                .map_err(|error| what(error.to_string()))?,
             issuer: IssuerUrl::new(provider.issuer.clone()).map_err(|error| what(error.to_string()))?,
             provider,
             caller,
@@ -179,13 +191,32 @@ impl RelyingParty {
         Ok((url.into(), authorisation))
     }
 
+    /// Where a browser ends the session that it has with the provider (OpenID Connect RP-Initiated Logout 1.0), if that offers
+    /// it.
+    pub(super) async fn end(&self, id_token: &str) -> Result<Option<String>, ProviderError> {
+        let metadata = self.metadata().await?;
+        let Some(endpoint) = &metadata.additional_metadata().end_session_endpoint else {
+            return Ok(None);
+        };
+        let not_valid = |why: &str| ProviderError::NotValid(why.to_owned());
+        if !["https", "http"].contains(&endpoint.url().scheme()) {
+            return Err(not_valid("where to sign out is no page"));
+        }
+        let id_token: CoreIdToken = id_token.parse().map_err(|_| not_valid("the ID token is none"))?;
+        let request = LogoutRequest::from(endpoint.clone())
+            .set_id_token_hint(&id_token)
+            .set_client_id(ClientId::new(self.provider.client_id.clone()))
+            .set_post_logout_redirect_uri(self.signed_out.clone());
+        Ok(Some(request.http_get_url().into()))
+    }
+
     /// Whom the provider names, by its subject.
     pub(super) async fn redeem(
         &self,
         proof: Proof,
         authorisation: Authorisation,
         now: DateTime<Utc>,
-    ) -> Result<String, ProviderError> {
+    ) -> Result<Known, ProviderError> {
         if let Some(error) = proof.error {
             let plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
             return Err(ProviderError::Refused(
@@ -230,22 +261,28 @@ impl RelyingParty {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| Some(wanted.as_str()) == acr) {
             return Err(ProviderError::TooLittleProof);
         }
-        Ok(claims.subject().as_str().to_owned())
+        Ok(Known {
+            subject: claims.subject().as_str().to_owned(),
+            id_token: id_token.to_string(),
+        })
+    }
+
+    /// What the provider says about itself.
+    async fn metadata(&self) -> Result<ProviderMetadataWithLogout, ProviderError> {
+        let mut known = self.known.lock().await;
+        let fresh = known.as_ref().filter(|(_, since)| since.elapsed() < KNOWN_FOR);
+        if let Some((metadata, _)) = fresh {
+            return Ok(metadata.clone());
+        }
+        let http = self.http();
+        let found = ProviderMetadataWithLogout::discover_async(self.issuer.clone(), &http).await;
+        let found = found.map_err(|error| ProviderError::Unreachable(error.into()))?;
+        Ok(known.insert((found, Instant::now())).0.clone())
     }
 
     /// What speaks with the provider, by what that says about itself.
     async fn client(&self) -> Result<Client, ProviderError> {
-        let mut known = self.known.lock().await;
-        let fresh = known.as_ref().filter(|(_, since)| since.elapsed() < KNOWN_FOR);
-        let metadata = match fresh {
-            Some((metadata, _)) => metadata.clone(),
-            None => {
-                let http = self.http();
-                let found = CoreProviderMetadata::discover_async(self.issuer.clone(), &http).await;
-                let found = found.map_err(|error| ProviderError::Unreachable(error.into()))?;
-                known.insert((found, Instant::now())).0.clone()
-            }
-        };
+        let metadata = self.metadata().await?;
         let id = ClientId::new(self.provider.client_id.clone());
         let secret = self.provider.client_secret.clone().map(ClientSecret::new);
         let client = CoreClient::from_provider_metadata(metadata, id, secret);

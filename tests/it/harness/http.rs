@@ -140,6 +140,18 @@ pub(crate) async fn ask_at(
     Answer::of(response).await
 }
 
+/// Any request with a body.
+pub(crate) async fn send_at(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Answer {
+    let (response, _connection) = request_at(address, method, path, headers, Bytes::from(body)).await;
+    Answer::of(response).await
+}
+
 async fn request_at(
     address: SocketAddr,
     method: Method,

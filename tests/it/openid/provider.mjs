@@ -8,7 +8,7 @@ import { webcrypto } from 'node:crypto';
 globalThis.crypto ??= webcrypto; // Node.js 18
 // Advice for those who run it for real, some of it to a pipe that nobody reads any more.
 console.info = console.warn = () => {};
-const [tools, redirect] = process.argv.slice(2);
+const [tools, redirect, signedOut] = process.argv.slice(2);
 const found = createRequire(`${tools}/`).resolve('oidc-provider');
 const { default: Provider } = await import(pathToFileURL(found));
 
@@ -22,6 +22,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     client_id: 'homeward',
     client_secret: 'a-secret-of-homeward-and-the-provider',
     redirect_uris: [redirect],
+    post_logout_redirect_uris: [signedOut],
     grant_types: ['authorization_code'],
     response_types: ['code'],
   }],
