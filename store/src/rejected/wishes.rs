@@ -20,15 +20,17 @@ pub async fn wish_replays(connection: &mut PgConnection, ids: &[i64], by: &str) 
     Ok(())
 }
 
-/// The first messages that are to be tried once more, each with who wants it; at most `limit` of them.
+/// The first messages after this one that are to be tried once more, each with who wants it; at most `limit` of them.
 pub async fn wished_replays(
     connection: &mut PgConnection,
+    after: i64,
     limit: i64,
 ) -> Result<Vec<(KeptMessage, String)>, Error> {
     let rows = sqlx::query!(
         "SELECT rejected_message_id, device_id, received_at, topic, payload, wished_by
          FROM replay_wish JOIN rejected_message USING (rejected_message_id)
-         ORDER BY rejected_message_id LIMIT $1",
+         WHERE rejected_message_id > $1 ORDER BY rejected_message_id LIMIT $2",
+        after,
         limit
     )
     .fetch_all(connection)
