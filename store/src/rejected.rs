@@ -30,7 +30,8 @@ pub struct RejectedMessage<'a> {
     pub reasons: serde_json::Value,
 }
 
-/// Keeps rejected messages. One that was kept before changes nothing.
+/// Keeps rejected messages. Of one that is kept already, as another part of it was refused too, the reasons are added; one
+/// that was sent again changes nothing: its reasons would never end if they name when it came.
 pub async fn insert_rejected(
     connection: &mut PgConnection,
     messages: &[RejectedMessage<'_>],
@@ -43,7 +44,10 @@ pub async fn insert_rejected(
             .finalize();
         sqlx::query!(
             "INSERT INTO rejected_message (device_id, received_at, topic, payload, reasons, digest)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (device_id, digest) DO UPDATE SET reasons = rejected_message.reasons || excluded.reasons
+             WHERE rejected_message.received_at = excluded.received_at
+                 AND NOT rejected_message.reasons @> excluded.reasons",
             message.device.0,
             message.received_at,
             message.topic,
@@ -211,4 +215,50 @@ pub async fn note_replayed(
     .await
     .map_err(|source| Error::new("note that a message was replayed", source))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestDatabase;
+
+    #[tokio::test]
+    async fn the_reasons_of_all_refused_parts_are_kept_and_those_of_one_sent_again_only_once() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        sqlx::query("INSERT INTO device (kind, secret_hash) VALUES ('cuff', sha256('secret'))")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let first: DateTime<Utc> = "2026-11-26T12:00:00.123456Z".parse().unwrap();
+        let again = first + chrono::TimeDelta::seconds(1);
+        let unassigned = |index, detail| Rejection::new(Some(index), Reason::NotAssigned, detail);
+        let unstorable = Rejection::new(None, Reason::Unstorable, "not storable");
+        for (received_at, rejected) in [
+            (first, vec![unassigned(0, "at noon")]),
+            (first, vec![unstorable.clone()]),
+            // What a transaction wrote whose end was not heard of.
+            (first, vec![unstorable.clone()]),
+            (again, vec![unassigned(0, "a second later")]),
+        ] {
+            let message = RejectedMessage {
+                device: DeviceId(10_001),
+                received_at,
+                topic: "v1/devices/10001/readings",
+                payload: b"[]",
+                reasons: json!(rejected),
+            };
+            insert_rejected(&mut connection, &[message]).await.unwrap();
+        }
+        let (reasons, faults): (serde_json::Value, serde_json::Value) =
+            sqlx::query_as("SELECT reasons, faults FROM rejected_message")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+        assert_eq!(reasons, json!([unassigned(0, "at noon"), unstorable]));
+        assert_eq!(
+            faults,
+            json!([{"index": 0, "reason": "not_assigned"}, {"reason": "unstorable"}])
+        );
+    }
 }
