@@ -46,8 +46,8 @@ impl LaneIndex {
     }
 }
 
-/// How long a transaction may take before the database counts as away: many times what any batch needs.
-const COMMIT_WITHIN: Duration = Duration::from_secs(60);
+/// How long a transaction may take before it is given up: many times what any batch needs.
+pub(crate) const COMMIT_WITHIN: Duration = Duration::from_secs(60);
 
 /// One lane.
 pub(crate) struct Lane {
@@ -61,6 +61,8 @@ pub(crate) struct Lane {
     /// Back to the intake, for a message whose patient turns out to belong to another lane.
     pub(crate) intake: mpsc::WeakSender<Delivery>,
     pub(crate) plans: Plans,
+    /// How long a transaction may take: [`COMMIT_WITHIN`].
+    pub(crate) commit_within: Duration,
 }
 
 impl Lane {
@@ -83,7 +85,8 @@ impl Lane {
     }
 
     /// Commits a batch. Where the record refuses its content, it is halved until the culprit is alone, and
-    /// that one is rejected; where the database is away, this waits.
+    /// that one is rejected. Where it takes too long, it is halved too, so that it ends, but nothing is rejected for that; where
+    /// the database is away, this waits.
     async fn commit(&mut self, batch: Vec<Part>) -> Result<(), Replaced> {
         let mut waiting = VecDeque::from([batch]);
         let mut judged_afresh = false;
@@ -91,7 +94,8 @@ impl Lane {
             let started = Instant::now();
             let commit = self.begin().await?;
             // Whether a commit that takes so long has happened, the next transaction finds out: it waits for it.
-            let outcome = timeout(COMMIT_WITHIN, self.try_commit(commit, &mut batch)).await;
+            let outcome = timeout(self.commit_within, self.try_commit(commit, &mut batch)).await;
+            let too_slow = outcome.is_err();
             let error = match outcome.unwrap_or_else(|_| Err(Error::timed_out("commit a batch"))) {
                 Ok(committed) => {
                     metrics::histogram!("homeward_ingest_commit_seconds")
@@ -106,6 +110,25 @@ impl Lane {
             self.plans.forget(patients(&batch));
             match error.fault() {
                 Fault::Conflict => waiting.push_front(batch),
+                // Not its fault, perhaps: the database may be slow at present. Less of it may go in all the same.
+                Fault::Away if too_slow && batch.len() > 1 => {
+                    tracing::warn!(
+                        messages = batch.len(),
+                        seconds = started.elapsed().as_secs(),
+                        "a batch takes too long; it is tried in halves"
+                    );
+                    halve(batch, &mut waiting);
+                }
+                Fault::Away if too_slow => {
+                    let device_id = batch.first().map(|part| part.message.delivery.device.0);
+                    tracing::warn!(
+                        device_id,
+                        seconds = started.elapsed().as_secs(),
+                        "one message takes too long; it is tried again"
+                    );
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    waiting.push_front(batch);
+                }
                 Fault::Away => {
                     wait_for_database(&error).await;
                     waiting.push_front(batch);
@@ -115,11 +138,7 @@ impl Lane {
                     judged_afresh = true;
                     waiting.push_front(batch);
                 }
-                Fault::Content if batch.len() > 1 => {
-                    let second = batch.split_off(batch.len() / 2);
-                    waiting.push_front(second);
-                    waiting.push_front(batch);
-                }
+                Fault::Content if batch.len() > 1 => halve(batch, &mut waiting),
                 Fault::Content => waiting.extend(reject(batch, &error).map(|part| vec![part])),
             }
         }
@@ -186,6 +205,13 @@ pub(crate) fn patients(batch: &[Part]) -> impl Iterator<Item = PatientId> + '_ {
         .flat_map(|part| part.readings.iter().map(|(patient, _)| *patient))
 }
 
+/// Has the halves of a batch wait in its place.
+fn halve(mut batch: Vec<Part>, waiting: &mut VecDeque<Vec<Part>>) {
+    let second = batch.split_off(batch.len() / 2);
+    waiting.push_front(second);
+    waiting.push_front(batch);
+}
+
 /// Another process writes the readings now.
 struct Replaced;
 
@@ -225,19 +251,4 @@ fn reject(batch: Vec<Part>, error: &Error) -> Option<Part> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patients_spread_over_the_lanes() {
-        for lanes in 1..=8 {
-            let mut counts = vec![0; lanes];
-            (1001..2001).for_each(|id| counts[LaneIndex::of(PatientId(id), lanes)] += 1);
-            let fair = 1000 / lanes;
-            assert!(
-                counts.iter().all(|count| *count > fair * 8 / 10),
-                "{lanes} lanes: {counts:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -117,6 +117,7 @@ pub async fn start(
             link: Arc::clone(&broker.link),
             intake: back_to_intake.clone(),
             plans: Plans::default(),
+            commit_within: lane::COMMIT_WITHIN,
         };
         tasks.spawn(announce_death("a lane", died.clone(), lane.run(parts_out)));
         lanes.push(parts_in);
