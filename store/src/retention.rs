@@ -10,6 +10,13 @@ use crate::idempotency::KEPT_FOR;
 /// which costs it one load of what it uses.
 const KEPT_GATE_CHANGES: i64 = 10_000;
 
+/// For how long after it was sent or given up a notification can be looked at, by whoever asks what was told and when. The
+/// log of the episode keeps for ever that somebody was told.
+pub const NOTIFICATIONS_KEPT_FOR: TimeDelta = TimeDelta::days(90);
+
+/// How many notifications go in one transaction.
+const NOTIFICATIONS_AT_ONCE: i64 = 10_000;
+
 /// What [`run_once`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
@@ -21,6 +28,8 @@ pub struct Removed {
     pub gate_changes: u64,
     /// Answers to requests that named a key.
     pub kept_answers: u64,
+    /// Notifications.
+    pub notifications: u64,
 }
 
 /// Removes what is older than `retention`. To be called every hour or so.
@@ -37,6 +46,8 @@ pub async fn run_once(pool: &PgPool, now: DateTime<Utc>, retention: TimeDelta) -
         rejected_messages: delete_rejected(pool, cutoff).await?,
         gate_changes: prune_gate_changes(pool).await?,
         kept_answers: delete_kept_answers(pool, now - KEPT_FOR).await?,
+        notifications: delete_notifications(pool, now - NOTIFICATIONS_KEPT_FOR, NOTIFICATIONS_AT_ONCE)
+            .await?,
     })
 }
 
@@ -109,6 +120,32 @@ async fn delete_kept_answers(pool: &PgPool, cutoff: DateTime<Utc>) -> Result<u64
         .await
         .map(|done| done.rows_affected())
         .map_err(|source| Error::new("delete kept answers", source))
+}
+
+/// Deletes what was sent, given up or cancelled, so many at once. What was told of an episode whose end is still to be told
+/// stays: those who were told hear of the end. A digest goes after all that it told.
+async fn delete_notifications(pool: &PgPool, cutoff: DateTime<Utc>, at_once: i64) -> Result<u64, Error> {
+    let mut deleted = 0;
+    loop {
+        let done = sqlx::query!(
+            "DELETE FROM notification WHERE notification_id IN (
+                 SELECT notification_id FROM notification LEFT JOIN episode USING (episode_id)
+                 WHERE state <> 'pending' AND COALESCE(sent_at, next_attempt_at) < $1
+                     AND announced IS NOT TRUE
+                     AND NOT EXISTS (SELECT FROM notification AS told
+                         WHERE told.digest_id = notification.notification_id)
+                 LIMIT $2)",
+            cutoff,
+            at_once
+        )
+        .execute(pool)
+        .await
+        .map_err(|source| Error::new("delete old notifications", source))?;
+        if done.rows_affected() == 0 {
+            return Ok(deleted);
+        }
+        deleted += done.rows_affected();
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +245,45 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(removed.rejected_messages, 1);
+    }
+
+    #[tokio::test]
+    async fn old_notifications_go_in_steps_and_a_digest_after_all_that_it_told() {
+        let database = TestDatabase::create().await;
+        let pool = database.pool();
+        run(
+            pool,
+            "INSERT INTO patient (nhs_number, name, born) VALUES ('9990000018', 'Ada Simulated', '1950-01-01');
+             INSERT INTO care_plan_rule (patient_id, code, version, programme, definition, author, reason)
+             VALUES (1001, 'pulse', 1, 'none', '{}', 'a test', 'a test');
+             INSERT INTO episode (patient_id, rule_id, code, severity, status, late, raised_at, cleared_at,
+                 onset_at, onset_value, onset_metric, latest_at, latest_value, latest_metric,
+                 worst_at, worst_value, worst_metric)
+             SELECT 1001, rule_id, code, 'high', 'cleared', false, at, at, at, 1, 1, at, 1, 1, at, 1, 1
+             FROM care_plan_rule CROSS JOIN (SELECT '2026-01-01Z'::timestamptz AS at) AS times;
+             INSERT INTO episode_transition (episode_id, kind, at)
+             SELECT 1, 'raised', '2026-01-01Z' FROM generate_series(1, 5);
+             INSERT INTO receiver (name, role, channel, address, lowest_severity)
+             VALUES ('ward 3', 'team', 'email', 'ward@homeward.example', 'info');
+             INSERT INTO notification (receiver_id, kind, state, next_attempt_at, created_at, sent_at)
+             VALUES (1, 'digest', 'sent', '2026-01-01Z', '2026-01-01Z', '2026-01-02Z');
+             INSERT INTO notification
+                 (receiver_id, kind, episode_id, transition_id, state, next_attempt_at, created_at, sent_at, digest_id)
+             VALUES (1, 'raised', 1, 1, 'sent', '2026-01-01Z', '2026-01-01Z', '2026-01-02Z', 1),
+                 (1, 'raised', 1, 2, 'sent', '2026-01-01Z', '2026-01-01Z', '2026-01-02Z', 1),
+                 (1, 'raised', 1, 3, 'failed', '2026-01-01Z', '2026-01-01Z', NULL, NULL),
+                 (1, 'raised', 1, 4, 'pending', '2026-01-01Z', '2026-01-01Z', NULL, NULL),
+                 (1, 'raised', 1, 5, 'failed', '2026-01-03Z', '2026-01-01Z', NULL, NULL)",
+        )
+        .await;
+        let deleted = delete_notifications(pool, at("2026-01-02T12:00:00Z"), 1).await;
+        assert_eq!(deleted.unwrap(), 4);
+        let left: Vec<i64> =
+            sqlx::query_scalar("SELECT transition_id FROM notification ORDER BY transition_id")
+                .fetch_all(pool)
+                .await
+                .unwrap();
+        assert_eq!(left, [4, 5]);
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Who heard of the beginning hears of the end.
 
+use chrono::TimeDelta;
 use homeward_store::episodes::Action;
+use homeward_store::retention::{self, NOTIFICATIONS_KEPT_FOR};
 
 use super::{kinds, lead, run, send_all, telling, told};
 use crate::fixture::{Record, minute, team};
@@ -103,6 +105,40 @@ async fn as_long_as_somebody_is_being_told_the_end_waits() {
         told(&record, episode).await,
         [
             telling(team, "raised", "cancelled"),
+            telling(team, "cleared", "pending")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_told_of_what_is_over_goes_in_time_and_of_what_goes_on_stays() {
+    let record = Record::new().await;
+    let team = record.add_receiver(team()).await;
+    let (over, goes_on) = (
+        record.raise_for_new_patient("high", minute(0)).await,
+        record.raise_for_new_patient("high", minute(0)).await,
+    );
+    send_all(&record).await;
+    record.act(goes_on, Action::Acknowledge, minute(1)).await;
+    record.clear(over, minute(5)).await;
+    run(&record, 5).await;
+    send_all(&record).await;
+    let removed = async |after: TimeDelta| {
+        let now = minute(5) + NOTIFICATIONS_KEPT_FOR + after;
+        let removed = retention::run_once(record.pool(), now, TimeDelta::days(7_305)).await;
+        removed.unwrap().notifications
+    };
+    assert_eq!(removed(TimeDelta::minutes(-5)).await, 0);
+    assert_eq!(removed(TimeDelta::seconds(1)).await, 2);
+    assert_eq!(told(&record, over).await, []);
+    // Who heard of its beginning long ago hears of its end.
+    let day_200 = 200 * 24 * 60;
+    record.clear(goes_on, minute(day_200)).await;
+    run(&record, day_200).await;
+    assert_eq!(
+        told(&record, goes_on).await,
+        [
+            telling(team, "raised", "sent"),
             telling(team, "cleared", "pending")
         ]
     );

@@ -10,6 +10,7 @@ use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use homeward_alerts::count_in_words;
 use homeward_store::health::{Figures, figures};
+use homeward_store::retention::NOTIFICATIONS_KEPT_FOR;
 
 use super::sections;
 use crate::access::Exchange;
@@ -284,6 +285,10 @@ fn notifications(figures: &Figures, now: DateTime<Utc>) -> Part {
         lines: vec![
             Line::text("Waiting to be sent", figures.notifications_due),
             Line::text("Given up in the last day", figures.notifications_failed),
+            Line::text(
+                "Kept once they are sent or given up",
+                format!("{} days", NOTIFICATIONS_KEPT_FOR.num_days()),
+            ),
         ],
         trouble,
     }
