@@ -85,8 +85,8 @@ impl Lane {
     }
 
     /// Commits a batch. Where the record refuses its content, it is halved until the culprit is alone, and
-    /// that one is rejected. Where it takes too long, it is halved too, so that it ends, but nothing is rejected for that; where
-    /// the database is away, this waits.
+    /// that one is rejected. Where it takes too long, it is halved too, so that it ends, but nothing is
+    /// rejected for that; where the database is away, this waits.
     async fn commit(&mut self, batch: Vec<Part>) -> Result<(), Replaced> {
         let mut waiting = VecDeque::from([batch]);
         let mut judged_afresh = false;
