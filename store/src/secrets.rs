@@ -19,7 +19,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 
 use crate::Error;
 
-pub use kept::{KeyUse, Sealed, any_sealed, key_uses, lock_keys, seal_all};
+pub use kept::{Forgotten, KeyUse, Sealed, any_sealed, forget_key, key_uses, lock_keys, seal_all};
 
 /// How what is sealed begins, so that it is told from what is not. After it come the number of the key, the nonce, and the
 /// secret with its tag.
@@ -192,6 +192,11 @@ impl Keyring {
     fn of(file: Option<PathBuf>, keys: Keys) -> Keyring {
         let keys = RwLock::new(keys);
         Keyring(Arc::new(Inner { file, keys }))
+    }
+
+    /// Whether this key is there.
+    pub fn has(&self, key: u32) -> bool {
+        self.key(key).is_some()
     }
 
     /// Seals a secret for its owner.

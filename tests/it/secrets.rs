@@ -206,4 +206,20 @@ async fn a_dump_has_no_secret_and_rotating_keys_may_die_at_any_moment() {
     }
     std::fs::rename(&away, &file).unwrap();
     server.start_again().await;
+
+    // What is not lost is not given up; what is lost for good keeps nobody from starting.
+    let key = rotated["key"].to_string();
+    let kept = output(command(&server, &file, &["key", "forget", &key])).await;
+    assert!(
+        String::from_utf8_lossy(&kept.stderr).contains("is in the key file"),
+        "{kept:?}"
+    );
+    server.stop().await;
+    std::fs::remove_file(&file).unwrap();
+    let forgotten = cli(&server, &file, &["key", "forget", &key]).await;
+    assert_eq!(
+        forgotten,
+        json!({"key": rotated["key"], "accounts_refused": ACCOUNTS, "webhooks_disabled": 1})
+    );
+    server.start_again().await;
 }

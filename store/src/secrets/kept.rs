@@ -1,9 +1,11 @@
 //! The secrets that the record has.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::{Keyring, SecretError, Whose, key_of, sealed_by};
 use crate::Error;
+use crate::sessions::end_sessions_of;
 
 /// How many rows are sealed in one transaction.
 const BATCH: i64 = 200;
@@ -54,6 +56,62 @@ pub async fn key_uses(connection: &mut PgConnection) -> Result<Vec<KeyUse>, Erro
 pub async fn any_sealed(connection: &mut PgConnection) -> Result<bool, Error> {
     let uses = key_uses(connection).await?;
     Ok(uses.iter().any(|used| used.key.is_some()))
+}
+
+/// Who lost something with a key that is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The accounts that had a second factor, and are refused until somebody who knows their owners takes them again.
+    pub accounts: usize,
+    /// The webhooks that nothing is sent to any more.
+    pub receivers: usize,
+}
+
+/// Gives up what this key has sealed, for when it is lost for good. Nobody gets in with a password alone because of it:
+/// whoever had a second factor is refused, and signed out, until the account is taken again.
+pub async fn forget_key(
+    connection: &mut PgConnection,
+    key: u32,
+    now: DateTime<Utc>,
+) -> Result<Forgotten, Error> {
+    let failed = |source| Error::new("give up what a key has sealed", source);
+    let head = sealed_by(key);
+    let accounts = sqlx::query_scalar!(
+        "UPDATE account SET disabled_at = COALESCE(disabled_at, $2), second_factor = NULL, second_factor_since = NULL,
+             second_factor_step = NULL, second_factor_offer = NULL
+         WHERE substring(second_factor FOR 8) = $1 RETURNING account_id",
+        head,
+        now
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    for account in &accounts {
+        end_sessions_of(connection, *account, None, now).await?;
+    }
+    sqlx::query!(
+        "UPDATE account SET second_factor_offer = NULL WHERE substring(second_factor_offer FOR 8) = $1",
+        head
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    // A webhook has to have a secret: one that nobody knows.
+    let unknown: [u8; 32] = rand::random();
+    let receivers = sqlx::query!(
+        "UPDATE receiver SET disabled_at = COALESCE(disabled_at, $2), secret = $3
+         WHERE substring(secret FOR 8) = $1",
+        head,
+        now,
+        &unknown[..]
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(Forgotten {
+        accounts: accounts.len(),
+        receivers: usize::try_from(receivers.rows_affected()).unwrap_or(usize::MAX),
+    })
 }
 
 /// Keeps others from changing the keys until the transaction ends.
@@ -313,6 +371,29 @@ mod tests {
         let mut connection = database.pool().acquire().await.unwrap();
         let uses = key_uses(&mut connection).await.unwrap();
         uses.into_iter().map(|used| (used.key, used.secrets)).collect()
+    }
+
+    #[tokio::test]
+    async fn with_a_key_that_is_lost_goes_what_it_has_sealed_and_nobody_gets_in_by_it() {
+        let database = TestDatabase::create().await;
+        let lost = Keyring::random();
+        furnish(&database, &lost, 2).await;
+        let now = Clock::System.now();
+        let mut connection = database.pool().acquire().await.unwrap();
+        let none = forget_key(&mut connection, 2, now).await.unwrap();
+        assert_eq!(none, Forgotten::default(), "another key's secrets stay");
+        all_open(&database, &lost, 2).await;
+
+        let forgotten = forget_key(&mut connection, 1, now).await.unwrap();
+        assert_eq!((forgotten.accounts, forgotten.receivers), (2, 1));
+        let account = find_account(&mut connection, "account.0").await.unwrap().unwrap();
+        assert!(account.disabled_at.is_some() && account.second_factor.is_none());
+        let told: i64 = sqlx::query_scalar("SELECT count(*) FROM receiver WHERE disabled_at IS NULL")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(told, 0);
+        seal_all(database.pool(), &Keyring::random()).await.unwrap();
     }
 
     #[tokio::test]

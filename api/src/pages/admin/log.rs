@@ -88,6 +88,7 @@ fn in_words(action: &str, target: &str) -> String {
         "unlink_identity" => "No longer lets somebody sign in through an identity provider",
         "remove_second_factor" => "Took a second factor away",
         "end_role" => "Ended a role",
+        "forget_key" => "Gave up what a lost key had sealed",
         "name_proxy" => "Noted whom a patient has named",
         other => other,
     };
