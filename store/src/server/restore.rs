@@ -70,6 +70,10 @@ pub async fn restore(
         lock: Some(lock),
     };
 
+    if !server.folders.processes()?.is_empty() {
+        // That of a restore whose Homeward was killed. When it ended by itself, it would take the new one's socket along.
+        server.shut_down("immediate").await?;
+    }
     progress(&format!("copying {}", copy.display()));
     server.put_into_place(&copy).await?;
     let options = ServerOptions::default();

@@ -134,7 +134,8 @@ async fn a_record_is_brought_back_as_it_was_at_a_moment() {
 
     let refused = restore(folder.path(), backup.path(), None, |_| {}).await;
     assert!(matches!(refused, Err(ServerError::Taken { .. })), "{refused:?}");
-    // As a restore leaves it that is interrupted.
+    // As a restore leaves it that is killed: the server runs.
+    abandon(start(&folder).await);
     fs::write(folder.path().join("postgresql/data/recovery.signal"), "").unwrap();
     bring_back(&folder, &backup, Some(before_the_mistake)).await;
     let server = start(&folder).await;
